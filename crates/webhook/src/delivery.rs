@@ -1,0 +1,231 @@
+//! One verified arrival of an event.
+
+use std::fmt;
+
+use crate::clock::UnixMillis;
+use crate::limits::KEY_BYTES_MAX;
+use crate::signature::{Digest, Stated, Verified};
+
+/// One verified arrival of an event: what a handler is given.
+///
+/// There are two ways to one. [`Delivery::accept`] takes a [`Verified`] request, which only verification makes;
+/// [`message::decode`](crate::message::decode) reads what `accept` made and the queue kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    pub(crate) endpoint: String,
+    pub(crate) provider: String,
+    pub(crate) key: IdempotencyKey,
+    pub(crate) event_id: Option<Stated>,
+    pub(crate) event_type: Option<Stated>,
+    pub(crate) arrival_id: String,
+    pub(crate) received_at: UnixMillis,
+    pub(crate) content_type: Option<String>,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) body_digest: Digest,
+    pub(crate) secret_index: usize,
+    pub(crate) attempt: u32,
+}
+
+/// Where and when a request arrived, and what of it travels on beside the body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrival {
+    /// The endpoint's name.
+    pub endpoint: String,
+    /// The provider's name.
+    pub provider: String,
+    /// API Gateway's id of the request.
+    pub arrival_id: String,
+    /// When it was read at the door.
+    pub received_at: UnixMillis,
+    /// The `Content-Type` header, if it is text.
+    pub content_type: Option<String>,
+    /// The headers that the provider's row and the endpoint keep; names in lower case.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Delivery {
+    /// Lets a verified request in. `body` is the body that was verified.
+    pub fn accept(verified: Verified, arrival: Arrival, body: Vec<u8>) -> Delivery {
+        Delivery {
+            endpoint: arrival.endpoint,
+            provider: arrival.provider,
+            key: verified.key().clone(),
+            event_id: verified.event_id().cloned(),
+            event_type: verified.event_type().cloned(),
+            arrival_id: arrival.arrival_id,
+            received_at: arrival.received_at,
+            content_type: arrival.content_type,
+            headers: arrival.headers,
+            body,
+            body_digest: verified.body_digest(),
+            secret_index: verified.secret_index(),
+            attempt: 1,
+        }
+    }
+
+    /// The name of the endpoint that it came to: `github`.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// The provider whose scheme it was verified by: `github`, `generic`.
+    pub fn provider(&self) -> &str {
+        &self.provider
+    }
+
+    /// Same event, same key.
+    pub fn key(&self) -> &IdempotencyKey {
+        &self.key
+    }
+
+    /// The sender's own id of the event, and whether its signature covers it.
+    pub fn event_id(&self) -> Option<&Stated> {
+        self.event_id.as_ref()
+    }
+
+    /// The type of the event, and whether the signature covers it.
+    pub fn event_type(&self) -> Option<&Stated> {
+        self.event_type.as_ref()
+    }
+
+    /// API Gateway's id of the request that brought it.
+    pub fn arrival_id(&self) -> &str {
+        &self.arrival_id
+    }
+
+    /// When it was read at the door.
+    pub fn received_at(&self) -> UnixMillis {
+        self.received_at
+    }
+
+    /// The `Content-Type` that the sender gave.
+    pub fn content_type(&self) -> Option<&str> {
+        self.content_type.as_deref()
+    }
+
+    /// A request header that the provider's row or the endpoint keeps. `name` is in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(kept, _)| kept == name).map(|(_, value)| value.as_str())
+    }
+
+    /// All kept headers; names in lower case.
+    pub fn headers(&self) -> &[(String, String)] {
+        &self.headers
+    }
+
+    /// The body, byte for byte as it was signed.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// The body's digest.
+    pub fn body_digest(&self) -> Digest {
+        self.body_digest
+    }
+
+    /// Which of the endpoint's secrets matched; 0 was the newest.
+    pub fn secret_index(&self) -> usize {
+        self.secret_index
+    }
+
+    /// Which attempt at processing this event this is, counted from 1.
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// The same delivery, at this attempt.
+    #[must_use]
+    pub fn at_attempt(self, attempt: u32) -> Delivery {
+        Delivery { attempt, ..self }
+    }
+
+    /// The body as JSON.
+    ///
+    /// # Errors
+    /// If it is not, or not of this type.
+    pub fn json<'a, T: serde::Deserialize<'a>>(&'a self) -> Result<T, serde_json::Error> {
+        serde_json::from_slice(&self.body)
+    }
+}
+
+/// Same event, same key, within one endpoint. At most [`KEY_BYTES_MAX`] bytes and never empty.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct IdempotencyKey(String);
+
+impl IdempotencyKey {
+    /// For an id that is signed and unique to the event.
+    pub(crate) fn of_event(id: &str) -> IdempotencyKey {
+        IdempotencyKey::within_bounds(id.to_owned())
+    }
+
+    /// For an id that is neither.
+    pub(crate) fn of_event_and_body(id: &str, body: Digest) -> IdempotencyKey {
+        IdempotencyKey::within_bounds(format!("{id}:{body}"))
+    }
+
+    /// For an event without an id.
+    pub(crate) fn of_content(digest: Digest) -> IdempotencyKey {
+        IdempotencyKey(digest.to_string())
+    }
+
+    /// The key that a queue message carries; `None` if it cannot be one.
+    pub(crate) fn from_message(text: &str) -> Option<IdempotencyKey> {
+        (!text.is_empty() && text.len() <= KEY_BYTES_MAX).then(|| IdempotencyKey(text.to_owned()))
+    }
+
+    fn within_bounds(text: String) -> IdempotencyKey {
+        if text.len() <= KEY_BYTES_MAX {
+            IdempotencyKey(text)
+        } else {
+            IdempotencyKey::of_content(Digest::of(text.as_bytes()))
+        }
+    }
+
+    /// The whole key.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The sender's id of the event and the digest of the body, where the key is made of these; else the key and nothing.
+    /// So all that arrived under one id stand together in the ledger, and can be found by that id.
+    pub fn event_and_body(&self) -> (&str, Option<&str>) {
+        match self.0.rsplit_once(':') {
+            Some((event, body)) if !event.is_empty() && Digest::from_hex(body).is_some() => (event, Some(body)),
+            _ => (&self.0, None),
+        }
+    }
+}
+
+impl fmt::Display for IdempotencyKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_of_256_bytes_stays_and_one_of_257_becomes_its_digest() {
+        assert_eq!(IdempotencyKey::of_event(&"x".repeat(256)).as_str(), "x".repeat(256));
+        assert_eq!(
+            IdempotencyKey::of_event(&"x".repeat(257)).as_str(),
+            "15eb95a462ee20bd91a415ae2d4aed341288186ddaa2b37908f7d592f0c3f85f"
+        );
+    }
+
+    #[test]
+    fn a_key_is_parted_into_event_and_body_where_it_is_made_of_them() {
+        let body = Digest::of(b"");
+        let key = IdempotencyKey::of_event_and_body("a:b", body);
+        assert_eq!(
+            key.event_and_body(),
+            ("a:b", Some("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"))
+        );
+        assert_eq!(IdempotencyKey::of_event("a:b").event_and_body(), ("a:b", None));
+        assert_eq!(IdempotencyKey::of_event("evt_1").event_and_body(), ("evt_1", None));
+        assert_eq!(IdempotencyKey::of_event(&format!(":{body}")).event_and_body(), (&*format!(":{body}"), None));
+    }
+}

@@ -1,0 +1,28 @@
+//! The pure core of Wharf: everything that can be decided about a webhook from bytes, secrets and the time.
+//!
+//! It reads no clock, no environment and no network, and nothing in it is async: what it needs is an argument. So the
+//! receiver, the consumer, `cargo ops` and the tests all decide by exactly this code.
+//!
+//! In the order in which a webhook meets them:
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`endpoints`] | `endpoints.toml`: what this deployment accepts |
+//! | [`provider`] | how each sender signs, as data |
+//! | [`secret`] | what an endpoint and its sender share |
+//! | [`signature`] | verifying a request, and signing one |
+//! | [`delivery`] | one verified arrival of an event, and its idempotency key |
+//! | [`message`] | the queue message that carries a delivery from the receiver to the consumer |
+//! | [`ledger`] | what a record means at an instant |
+//! | [`limits`] | every size and duration, and the relations between them |
+//! | [`clock`] | instants with their unit in the type |
+
+pub mod clock;
+pub mod delivery;
+pub mod endpoints;
+pub mod ledger;
+pub mod limits;
+pub mod message;
+pub mod provider;
+pub mod secret;
+pub mod signature;

@@ -1,0 +1,55 @@
+//! The clients' common ground: one HTTP client, credentials from the environment, bounded time.
+//!
+//! The SDK's own defaults look for credentials in files and on the network and bring a second HTTP client: all of it
+//! start time and size that a Lambda function has no use for.
+
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_async::rt::sleep::TokioSleep;
+use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::SdkConfig;
+use aws_types::region::Region;
+use aws_types::sdk_config::StalledStreamProtectionConfig;
+
+use crate::environment::Environment;
+
+/// A connection within a region is made in a few milliseconds; one that takes longer is tried anew.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// One try of a call.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(2500);
+/// All tries of a call, within every function's time-out.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// The configuration for every client of this function. `AWS_ENDPOINT_URL`, where it is set, leads them to a local stack.
+pub fn configuration(environment: &mut Environment) -> SdkConfig {
+    let credentials = Credentials::new(
+        environment.variable("AWS_ACCESS_KEY_ID"),
+        environment.variable("AWS_SECRET_ACCESS_KEY"),
+        std::env::var("AWS_SESSION_TOKEN").ok().filter(|token| !token.is_empty()),
+        None,
+        "environment",
+    );
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+        .operation_timeout(OPERATION_TIMEOUT)
+        .build();
+    let mut configuration = SdkConfig::builder()
+        .behavior_version(aws_sdk_sqs::config::BehaviorVersion::latest())
+        .region(Region::new(environment.variable("AWS_REGION")))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .http_client(
+            aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https(),
+        )
+        .sleep_impl(TokioSleep::new())
+        .retry_config(RetryConfig::standard().with_initial_backoff(Duration::from_millis(50)))
+        .timeout_config(timeouts)
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+    configuration.set_endpoint_url(std::env::var("AWS_ENDPOINT_URL").ok().filter(|url| !url.is_empty()));
+    configuration.build()
+}

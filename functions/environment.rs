@@ -1,0 +1,96 @@
+//! What a function learns from its environment, read once, at start.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+use wharf_webhook::endpoints::{Endpoints, Problems};
+
+/// The variables that AWS Lambda sets for every function.
+pub const SET_BY_LAMBDA: [&str; 4] = ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+
+/// Collects what a function needs, and what of it is missing.
+#[derive(Debug, Default)]
+pub struct Environment {
+    missing: BTreeSet<&'static str>,
+    unusable_endpoints: Option<EndpointsError>,
+}
+
+/// Why a function does not start: everything that is missing, in one message.
+#[derive(Debug, Error)]
+pub struct StartError {
+    missing: BTreeSet<&'static str>,
+    endpoints: Option<EndpointsError>,
+}
+
+/// Why there are no endpoints.
+#[derive(Debug, Error)]
+pub enum EndpointsError {
+    /// The file is not there, or cannot be read.
+    #[error("cannot read {}: {cause}. It belongs into the function's zip: build with `--include endpoints.toml`, or with the repository's CargoLambda.toml", path.display())]
+    Unreadable {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// What the operating system said.
+        cause: io::Error,
+    },
+    /// It is there, and wrong.
+    #[error("{0}")]
+    Wrong(Problems),
+}
+
+impl Environment {
+    /// The value of a variable; an empty one counts as missing. Whoever asks for a missing one gets a placeholder, and
+    /// [`Environment::complete`] then refuses to start.
+    pub fn variable(&mut self, name: &'static str) -> String {
+        match std::env::var(name) {
+            Ok(value) if !value.is_empty() => value,
+            Ok(_) | Err(_) => {
+                self.missing.insert(name);
+                String::new()
+            }
+        }
+    }
+
+    /// The endpoints of the `endpoints.toml` beside the function's binary, which is where Lambda starts it.
+    pub fn endpoints(&mut self) -> Option<Endpoints> {
+        let folder = std::env::var_os("LAMBDA_TASK_ROOT").map(PathBuf::from).unwrap_or_default();
+        let path = folder.join("endpoints.toml");
+        let read = match std::fs::read_to_string(&path) {
+            Ok(text) => Endpoints::parse(&text).map_err(EndpointsError::Wrong),
+            Err(cause) => Err(EndpointsError::Unreadable { path, cause }),
+        };
+        read.map_err(|error| self.unusable_endpoints = Some(error)).ok()
+    }
+
+    /// Everything was there.
+    ///
+    /// # Errors
+    /// All that was not.
+    pub fn complete(self) -> Result<(), StartError> {
+        if self.missing.is_empty() && self.unusable_endpoints.is_none() {
+            return Ok(());
+        }
+        Err(StartError { missing: self.missing, endpoints: self.unusable_endpoints })
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the function cannot start.")?;
+        if !self.missing.is_empty() {
+            let names: Vec<_> = self.missing.iter().copied().collect();
+            write!(
+                formatter,
+                " These environment variables are not set, which infra/template.yaml and Lambda set: {}.",
+                names.join(", ")
+            )?;
+        }
+        if let Some(error) = &self.endpoints {
+            write!(formatter, " {error}")?;
+        }
+        Ok(())
+    }
+}

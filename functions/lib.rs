@@ -1,0 +1,20 @@
+//! Wharf's Lambda functions. Every webhook lands, once.
+//!
+//! Each binary in `functions/*/main.rs` is wiring only; what it runs is here. In the order in which a webhook travels:
+//!
+//! | module | what it does |
+//! | --- | --- |
+//! | [`receiver`] | answers the sender: verifies the request and puts the delivery into the queue |
+//! | [`consumer`] | takes deliveries from the queue and has each event processed once |
+//!
+//! and what both need to start: [`environment`], [`aws`], [`log`].
+//!
+//! Modules of one function do not use another's. What both must agree on is in the core, `wharf-webhook`.
+
+pub mod aws;
+pub mod consumer;
+pub mod environment;
+pub mod log;
+pub mod receiver;
+
+pub use wharf_webhook::delivery::Delivery;

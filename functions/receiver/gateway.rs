@@ -1,0 +1,168 @@
+//! The event that API Gateway hands over (payload format 2.0), and the answer that it takes.
+//!
+//! The event is read leniently: a header of odd bytes or an unusual host must cost the sender at most its own request, and
+//! never end in an error of the function.
+
+use std::collections::HashMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use serde::{Deserialize, Serialize};
+
+/// What of the event matters here. Header names come in lower case, repeated headers joined by commas.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Request {
+    /// `/webhooks/github`
+    #[serde(default)]
+    pub raw_path: String,
+    #[serde(default)]
+    headers: HashMap<String, String>,
+    request_context: RequestContext,
+    #[serde(default)]
+    body: Option<String>,
+    #[serde(default)]
+    is_base64_encoded: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RequestContext {
+    request_id: String,
+    http: HttpContext,
+}
+
+#[derive(Debug, Deserialize)]
+struct HttpContext {
+    method: String,
+}
+
+/// Why there is no body to verify.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyError {
+    /// More bytes than are accepted.
+    TooLarge {
+        /// How many, or a little more.
+        bytes: usize,
+    },
+    /// API Gateway says base64, and it is not.
+    NotBase64,
+}
+
+impl Request {
+    /// API Gateway's id of this request.
+    pub fn arrival_id(&self) -> &str {
+        &self.request_context.request_id
+    }
+
+    /// `POST`
+    pub fn method(&self) -> &str {
+        &self.request_context.http.method
+    }
+
+    /// The last part of `/webhooks/{endpoint}`; `None` for any other path.
+    pub fn endpoint(&self) -> Option<&str> {
+        let name = self.raw_path.strip_prefix("/webhooks/")?;
+        (!name.is_empty() && !name.contains('/')).then_some(name)
+    }
+
+    /// The headers; one that HTTP would not allow is left out, as if it had not been sent.
+    pub fn headers(&self) -> HeaderMap {
+        let valid = self.headers.iter().filter_map(|(name, value)| {
+            let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+            Some((name, HeaderValue::from_bytes(value.as_bytes()).ok()?))
+        });
+        valid.collect()
+    }
+
+    /// Takes the body, byte for byte as it was sent. Its size is judged before anything is decoded.
+    ///
+    /// # Errors
+    /// [`BodyError`] if there are more than `bytes_max` of them, or they cannot be decoded.
+    pub fn take_body(&mut self, bytes_max: usize) -> Result<Vec<u8>, BodyError> {
+        let text = self.body.take().unwrap_or_default();
+        let bytes = if self.is_base64_encoded { base64::decoded_len_estimate(text.len()) } else { text.len() };
+        // The estimate is up to two bytes too high.
+        if bytes > bytes_max + if self.is_base64_encoded { 2 } else { 0 } {
+            return Err(BodyError::TooLarge { bytes });
+        }
+        if !self.is_base64_encoded {
+            return Ok(text.into_bytes());
+        }
+        let body = STANDARD.decode(text).map_err(|_| BodyError::NotBase64)?;
+        if body.len() > bytes_max { Err(BodyError::TooLarge { bytes: body.len() }) } else { Ok(body) }
+    }
+}
+
+/// What the sender is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Answer {
+    /// HTTP status.
+    pub status_code: u16,
+    /// Names in lower case.
+    pub headers: HashMap<&'static str, String>,
+    /// Text.
+    pub body: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(fields: &str) -> Request {
+        serde_json::from_str(&format!(
+            r#"{{"version":"2.0","rawPath":"/webhooks/github","requestContext":{{"requestId":"A1=","http":{{"method":"POST"}}}}{fields}}}"#
+        ))
+        .unwrap()
+    }
+
+    #[test]
+    fn only_one_part_behind_webhooks_names_an_endpoint() {
+        let endpoint = |path: &str| {
+            let request = Request { raw_path: path.to_owned(), ..request("") };
+            request.endpoint().map(str::to_owned)
+        };
+        assert_eq!(endpoint("/webhooks/github").as_deref(), Some("github"));
+        for path in ["", "/", "/webhooks", "/webhooks/", "/webhooks/a/b", "/other/github", "webhooks/github"] {
+            assert_eq!(endpoint(path), None, "{path:?}");
+        }
+    }
+
+    #[test]
+    fn a_header_of_odd_bytes_is_kept_or_left_out_and_never_an_error() {
+        let headers =
+            request(r#","headers":{"x-file":"é","x-control":"\u0001","bad name":"a","x-tab":"a\tb","host":"a b["}"#)
+                .headers();
+        assert_eq!(headers["x-file"].as_bytes(), "é".as_bytes());
+        assert_eq!(headers["x-tab"], "a\tb");
+        assert_eq!(headers["host"], "a b[");
+        assert_eq!(headers.len(), 3);
+    }
+
+    #[test]
+    fn a_body_at_the_limit_is_taken_and_one_byte_more_is_too_large() {
+        let text = |length: usize| request(&format!(r#","body":"{}""#, "x".repeat(length))).take_body(100);
+        assert_eq!(text(100), Ok(vec![b'x'; 100]));
+        assert_eq!(text(101), Err(BodyError::TooLarge { bytes: 101 }));
+        let binary = |length: usize| {
+            let body = STANDARD.encode(vec![0xff; length]);
+            request(&format!(r#","isBase64Encoded":true,"body":"{body}""#)).take_body(100)
+        };
+        assert_eq!(binary(100), Ok(vec![0xff; 100]));
+        assert_eq!(binary(101), Err(BodyError::TooLarge { bytes: 101 }));
+        assert!(matches!(binary(1000), Err(BodyError::TooLarge { .. })));
+    }
+
+    #[test]
+    fn a_request_without_a_body_has_an_empty_one() {
+        assert_eq!(request("").take_body(100), Ok(vec![]));
+        assert_eq!(request(r#","body":null"#).take_body(100), Ok(vec![]));
+    }
+
+    #[test]
+    fn what_claims_to_be_base64_and_is_not_is_said() {
+        assert_eq!(request(r#","isBase64Encoded":true,"body":"***""#).take_body(100), Err(BodyError::NotBase64));
+    }
+}
