@@ -1,1 +1,25 @@
+//! What `cargo ops` is made of. The end-to-end tests use the same local stack as its users do.
+//!
+//! | module | what it does |
+//! | --- | --- |
+//! | [`project`] | where things are in a checkout |
+//! | [`python`] | Python programs of pinned versions, in the target folder |
+//! | [`template`] | the template, expanded as CloudFormation would, and linted |
+//! | [`package`] | a function's zip |
+//! | [`emulator`] | the emulator of AWS, as a process |
+//! | [`stack`] | the local stack: the real template and the real binaries on the emulator |
+//! | [`samples`] | the bodies in `events/`, signed and ready to be sent |
+//! | [`records`] | the ledger's records |
+//! | [`log_tail`] | the functions' log lines as they come |
+//!
+//! Nothing here is linked into a function, and functions are used as processes only.
 
+pub mod emulator;
+pub mod log_tail;
+pub mod package;
+pub mod project;
+pub mod python;
+pub mod records;
+pub mod samples;
+pub mod stack;
+pub mod template;

@@ -1,1 +1,71 @@
-fn main() {}
+//! `cargo ops`: the local stack, and what operators run. `cargo ops help` lists it all.
+
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::{Parser, Subcommand};
+use wharf_ops::project::Project;
+use wharf_ops::template;
+use wharf_webhook::clock::UnixMillis;
+
+mod dev;
+mod inspect;
+mod send;
+
+/// Wharf's tools: try it on this machine, and look after what is deployed.
+#[derive(Debug, Parser)]
+#[command(name = "cargo ops", bin_name = "cargo ops")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs all of Wharf on this machine, and shows each delivery as it arrives and lands
+    Dev(dev::Arguments),
+    /// Signs a sample event as its sender would, and posts it
+    Send(send::Arguments),
+    /// Shows what the ledger knows of an event
+    Inspect(inspect::Arguments),
+    /// Checks infra/template.yaml with cfn-lint, as written and as expanded for each stage
+    Lint,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match Project::find() {
+        Err(error) => Err(error),
+        Ok(project) => match arguments.command {
+            Command::Dev(arguments) => dev::run(&project, &arguments).await,
+            Command::Send(arguments) => send::run(&project, &arguments).await,
+            Command::Inspect(arguments) => inspect::run(&project, &arguments).await,
+            Command::Lint => template::lint(&project, &progress),
+        },
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Says what is being done, before it is.
+fn progress(step: &str) {
+    println!("  … {step}");
+}
+
+/// The only place where `cargo ops` reads the clock.
+fn now() -> UnixMillis {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixMillis(i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Reads `NAME=VALUE`.
+fn name_and_value(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("it must be NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}

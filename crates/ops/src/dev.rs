@@ -1,0 +1,292 @@
+//! `cargo ops dev`: all of Wharf on this machine.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use http::HeaderMap;
+use tokio::signal::unix::{SignalKind, signal};
+use wharf_ops::emulator::Port;
+use wharf_ops::log_tail::{Function, Line, LogTail};
+use wharf_ops::project::Project;
+use wharf_ops::records;
+use wharf_ops::samples::Sample;
+use wharf_ops::stack::{EndpointFacts, Facts, Options, Stack};
+use wharf_webhook::clock::UnixMillis;
+use wharf_webhook::endpoints::{Endpoint, Endpoints};
+
+use crate::{name_and_value, now, progress};
+
+/// How long the one event of `--once` may take.
+const ONCE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How often the logs are asked for new lines.
+const TAIL_INTERVAL: Duration = Duration::from_millis(200);
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cargo ops dev                                  stays up until Ctrl-C
+  cargo ops dev --once                           sends one signed event, shows its way, and ends
+  cargo ops dev --secret github=my-secret        with a secret that you have given to the sender")]
+pub struct Arguments {
+    /// Sends one signed event from events/, follows it until its record is completed, and stops everything
+    #[arg(long)]
+    once: bool,
+    /// The port of 127.0.0.1 that everything answers on
+    #[arg(long, default_value_t = 4566)]
+    port: u16,
+    /// A secret for an endpoint, instead of a generated one
+    #[arg(long, value_name = "ENDPOINT=SECRET", value_parser = name_and_value)]
+    secret: Vec<(String, String)>,
+}
+
+pub async fn run(project: &Project, arguments: &Arguments) -> Result<()> {
+    let started = Instant::now();
+    let endpoints = project.endpoints()?;
+    let path = project.path("endpoints.toml");
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let port = Port::Fixed(arguments.port);
+    port.require_free()?;
+    progress("building the functions (the first time takes minutes)");
+    project.build_functions()?;
+    let options = Options {
+        port,
+        endpoints: text,
+        receiver: project.debug_binary("receiver"),
+        consumer: project.debug_binary("consumer"),
+        secrets: arguments.secret.iter().cloned().collect::<BTreeMap<_, _>>(),
+    };
+    let stack = Stack::start(project, &options, &progress).await?;
+    println!("  … up after {:.1} s", started.elapsed().as_secs_f32());
+    if arguments.once {
+        return once(project, &stack, &endpoints).await.with_context(|| {
+            format!("the event did not land. The local stack's last words:\n{}", stack.emulator().last_words())
+        });
+    }
+    stay_up(project, &stack, &endpoints).await
+}
+
+/// Shows deliveries until Ctrl-C or SIGTERM.
+async fn stay_up(project: &Project, stack: &Stack, endpoints: &Endpoints) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+    let mut tail = LogTail::new(stack, now())?;
+    stack.facts().write(project)?;
+    write_function_environment(project, stack)?;
+    let _facts_end_with_us = RemoveOnDrop(project, stack.facts());
+    introduce(project, stack, endpoints)?;
+    loop {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => break,
+            _ = terminate.recv() => break,
+            () = tokio::time::sleep(TAIL_INTERVAL) => {}
+        }
+        for line in tail.next().await.with_context(|| {
+            format!("the local stack is gone; its log was {}", stack.emulator().log_path().display())
+        })? {
+            show(&line);
+        }
+    }
+    println!("\nstopping the local stack");
+    Ok(())
+}
+
+/// What leads others to this stack must not outlive it.
+struct RemoveOnDrop<'a>(&'a Project, &'a Facts);
+
+impl Drop for RemoveOnDrop<'_> {
+    fn drop(&mut self) {
+        // Another stack, on another port, may have replaced it by its own.
+        if Facts::read(self.0).is_ok_and(|facts| facts == *self.1) {
+            let _ = fs::remove_file(Facts::path(self.0));
+            let _ = fs::remove_file(function_environment(self.0));
+        }
+    }
+}
+
+fn function_environment(project: &Project) -> PathBuf {
+    project.made("functions.env")
+}
+
+/// `target/ops/functions.env`: what `cargo lambda watch` needs to run the functions against this stack.
+fn write_function_environment(project: &Project, stack: &Stack) -> Result<()> {
+    let facts = stack.facts();
+    let path = function_environment(project);
+    let lines = [
+        ("AWS_ENDPOINT_URL", facts.aws_endpoint_url.as_str()),
+        ("AWS_REGION", &facts.region),
+        ("AWS_ACCESS_KEY_ID", &facts.access_key_id),
+        ("AWS_SECRET_ACCESS_KEY", &facts.secret_access_key),
+        ("AWS_SESSION_TOKEN", "test"),
+        ("WHARF_STAGE", wharf_ops::stack::STAGE),
+        ("WHARF_QUEUE_URL", &facts.queue_url),
+        ("WHARF_TABLE", &facts.table),
+        ("WHARF_DEAD_LETTER_QUEUE_URL", &facts.dead_letter_queue_url),
+    ];
+    let text: String = lines.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Says what is up, and what to try.
+fn introduce(project: &Project, stack: &Stack, endpoints: &Endpoints) -> Result<()> {
+    println!("\nSenders post to");
+    for facts in &stack.facts().endpoints {
+        println!("  {}", facts.url);
+        println!("    provider {}, secret {}", facts.provider, facts.secret);
+    }
+    println!("\nTry, in another terminal");
+    if let Some(curl) = curl(project, stack, endpoints)? {
+        println!("{curl}\n");
+    }
+    for endpoint in endpoints.iter() {
+        println!("  cargo ops send {}", endpoint.name);
+    }
+    println!("\nHow to reach it all: {}", project.relative(&Facts::path(project)).display());
+    println!("Deliveries, as they arrive and land (Ctrl-C stops everything):");
+    Ok(())
+}
+
+/// A command that posts a signed sample, to be pasted as it is. `None` if no endpoint has one.
+fn curl(project: &Project, stack: &Stack, endpoints: &Endpoints) -> Result<Option<String>> {
+    let Some((endpoint, facts, sample)) = first_sample(project, stack, endpoints) else { return Ok(None) };
+    let headers = sample.signed(endpoint, &facts.secret, None, now())?;
+    let mut command = format!("  curl -i '{}'", facts.url);
+    for (name, value) in &headers {
+        command.push_str(&format!(" \\\n    -H '{name}: {}'", value.to_str().unwrap_or_default()));
+    }
+    command.push_str(&format!(" \\\n    --data-binary '@{}'", sample.path.display()));
+    Ok(Some(command))
+}
+
+/// The first endpoint that events/ has a sample for: GitHub's, where there is one.
+fn first_sample<'a>(
+    project: &Project,
+    stack: &'a Stack,
+    endpoints: &'a Endpoints,
+) -> Option<(&'a Endpoint, &'a EndpointFacts, Sample)> {
+    let mut candidates: Vec<&Endpoint> = endpoints.iter().collect();
+    candidates.sort_by_key(|endpoint| endpoint.provider.name != "github");
+    candidates.into_iter().find_map(|endpoint| {
+        let sample = Sample::find(project, &endpoint.provider.name, None).ok()?;
+        endpoint.subscribes_to(Some(&sample.event)).then_some(())?;
+        Some((endpoint, stack.facts().endpoint(&endpoint.name).ok()?, sample))
+    })
+}
+
+/// A line for a delivery: when, where, what became of it.
+fn show(line: &Line) {
+    let Some(outcome) = line.text("outcome") else {
+        if matches!(line.text("level"), Some("WARN" | "ERROR")) {
+            println!("{}  {}", time_of_day(line.at), line.text("message").unwrap_or_default());
+        }
+        return;
+    };
+    let mut text = format!("{}  {:<10} {:<14}", time_of_day(line.at), line.text("endpoint").unwrap_or("-"), outcome);
+    let mut add = |part: Option<String>| {
+        if let Some(part) = part {
+            text.push(' ');
+            text.push_str(&part);
+        }
+    };
+    add(line.text("event_type").map(str::to_owned));
+    add(line.text("event_id").map(str::to_owned));
+    add(line.number("status").map(|status| format!("answered {status}")));
+    add(line.number("attempt").map(|attempt| format!("attempt {attempt}")));
+    add(line.number("age_ms").map(|age| format!("{age} ms after it arrived")));
+    if !matches!(outcome, "accepted" | "landed") {
+        add(line.text("message").map(|message| format!("({message})")));
+    }
+    println!("{text}");
+}
+
+/// `16:40:12.345`, in UTC.
+fn time_of_day(at: UnixMillis) -> String {
+    let millis = at.0.rem_euclid(24 * 60 * 60 * 1000);
+    let (seconds, millis) = (millis / 1000, millis % 1000);
+    format!("{:02}:{:02}:{:02}.{millis:03}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}
+
+/// Sends one event, and prints its way.
+async fn once(project: &Project, stack: &Stack, endpoints: &Endpoints) -> Result<()> {
+    let sample = first_sample(project, stack, endpoints);
+    let (endpoint, facts, sample) = sample.context("no endpoint of endpoints.toml has a sample in events/")?;
+    let sent_at = now();
+    let headers = sample.signed(endpoint, &facts.secret, None, sent_at)?;
+    let mut tail = LogTail::new(stack, sent_at)?;
+    let mut lines = Vec::new();
+    println!("\nOne event on its way, times in UTC");
+    step(sent_at, "sent", &format!("{} of {} bytes to {}", sample.event, sample.body.len(), facts.url));
+    post(&facts.url, headers, sample.body).await?;
+
+    // It is the only event there is.
+    let accepted = wait_for(&mut tail, &mut lines, Function::Receiver, "accepted").await?;
+    let key = accepted.text("delivery.key").context("the receiver logged no delivery.key")?;
+    step(
+        accepted.at,
+        "accepted",
+        &format!(
+            "arrival {}: signature verified by secret {}, stored as SQS message {}",
+            accepted.text("arrival_id").unwrap_or_default(),
+            accepted.number("secret_index").unwrap_or_default(),
+            accepted.text("message_id").unwrap_or_default()
+        ),
+    );
+    let landed = wait_for(&mut tail, &mut lines, Function::Consumer, "landed").await?;
+    step(
+        landed.at,
+        "landed",
+        &format!(
+            "handled at attempt {} in {} ms, {} ms after it arrived",
+            landed.number("attempt").unwrap_or_default(),
+            landed.number("duration_ms").unwrap_or_default(),
+            landed.number("age_ms").unwrap_or_default()
+        ),
+    );
+    let records = records::find(stack.facts(), &endpoint.name, key).await?;
+    let record = records.first().context("the ledger has no record of it")?;
+    if record.state != "completed" || record.attempt != 1 {
+        bail!("its record is {} at attempt {}, and should be completed at the first", record.state, record.attempt);
+    }
+    step(now(), "completed", &format!("the ledger's record {}", record.event_key));
+    for (name, value) in record.lines() {
+        println!("                            {name:<14} {value}");
+    }
+    println!("\nIt landed, once. `cargo ops dev` stays up for more.");
+    Ok(())
+}
+
+fn step(at: UnixMillis, what: &str, text: &str) {
+    println!("  {}  {what:<10} {text}", time_of_day(at));
+}
+
+/// Posts an event that must be accepted.
+async fn post(url: &str, headers: HeaderMap, body: Vec<u8>) -> Result<()> {
+    let request = reqwest::Client::new().post(url).headers(headers).body(body);
+    let answer = request.send().await.with_context(|| format!("cannot post to {url}"))?;
+    let status = answer.status();
+    let body = answer.text().await.context("the answer broke off")?;
+    if !status.is_success() {
+        bail!("it was answered {status} {body}");
+    }
+    step(now(), "answered", &format!("{status} {body}"));
+    Ok(())
+}
+
+/// The first line by which a function says what became of an event; it must be `outcome`. `lines` are all that were read.
+async fn wait_for(tail: &mut LogTail, lines: &mut Vec<Line>, function: Function, outcome: &str) -> Result<Line> {
+    let deadline = Instant::now() + ONCE_TIMEOUT;
+    loop {
+        lines.extend(tail.next().await?);
+        let said = lines.iter().find(|line| line.function == function && line.text("outcome").is_some());
+        match said {
+            Some(line) if line.text("outcome") == Some(outcome) => return Ok(line.clone()),
+            Some(line) => bail!("the {function:?} logged {}", line.fields),
+            None if Instant::now() > deadline => {
+                bail!("the {function:?} did not log {outcome:?} within {} s", ONCE_TIMEOUT.as_secs())
+            }
+            None => tokio::time::sleep(Duration::from_millis(25)).await,
+        }
+    }
+}

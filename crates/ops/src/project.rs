@@ -1,0 +1,91 @@
+//! Where things are in a checkout.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use wharf_webhook::endpoints::Endpoints;
+
+/// A checkout of Wharf, or of a project made from it.
+#[derive(Debug, Clone)]
+pub struct Project {
+    root: PathBuf,
+    target: PathBuf,
+}
+
+impl Project {
+    /// The checkout that this program was built in.
+    ///
+    /// # Errors
+    /// If cargo cannot describe it.
+    pub fn find() -> Result<Project> {
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.toml");
+        let output = Command::new(cargo())
+            .args(["metadata", "--format-version", "1", "--no-deps", "--offline", "--manifest-path"])
+            .arg(&manifest)
+            .output()
+            .context("cannot run `cargo metadata`: cargo must be on the PATH")?;
+        if !output.status.success() {
+            bail!("`cargo metadata` failed: {}", String::from_utf8_lossy(&output.stderr).trim());
+        }
+        let metadata: serde_json::Value =
+            serde_json::from_slice(&output.stdout).context("`cargo metadata` printed no JSON")?;
+        let folder = |name: &str| -> Result<PathBuf> {
+            let folder = metadata.get(name).and_then(serde_json::Value::as_str);
+            Ok(PathBuf::from(folder.with_context(|| format!("`cargo metadata` printed no {name}"))?))
+        };
+        Ok(Project { root: folder("workspace_root")?, target: folder("target_directory")? })
+    }
+
+    /// A file or folder of the checkout.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    /// A file or folder that `cargo ops` made; all of them are in `target/ops`, so `cargo clean` removes them.
+    pub fn made(&self, name: &str) -> PathBuf {
+        self.target.join("ops").join(name)
+    }
+
+    /// The binary that `cargo build` makes of a function.
+    pub fn debug_binary(&self, name: &str) -> PathBuf {
+        self.target.join("debug").join(name)
+    }
+
+    /// `path` as a person would write it, standing in the checkout.
+    pub fn relative<'a>(&self, path: &'a Path) -> &'a Path {
+        path.strip_prefix(&self.root).unwrap_or(path)
+    }
+
+    /// Reads and checks `endpoints.toml`.
+    ///
+    /// # Errors
+    /// If it is not there, or with all its problems.
+    pub fn endpoints(&self) -> Result<Endpoints> {
+        let path = self.path("endpoints.toml");
+        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(Endpoints::parse(&text)?)
+    }
+
+    /// Builds the functions as `cargo build` does, with cargo's own output.
+    ///
+    /// # Errors
+    /// If they cannot be built.
+    pub fn build_functions(&self) -> Result<()> {
+        // The same packages as `cargo ops` itself was built from, so that dependencies are built once.
+        let status = Command::new(cargo())
+            .args(["build", "--bins"])
+            .current_dir(&self.root)
+            .status()
+            .context("cannot run `cargo build`: cargo must be on the PATH")?;
+        if !status.success() {
+            bail!("the functions could not be built; cargo's messages above say why");
+        }
+        Ok(())
+    }
+}
+
+/// The cargo that runs us, if one does.
+fn cargo() -> std::ffi::OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}

@@ -1,0 +1,101 @@
+//! Python programs of pinned versions, each set in a virtual environment of its own in the target folder.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::project::Project;
+
+/// What a virtual environment holds, by its file of pinned requirements.
+#[derive(Debug, Clone, Copy)]
+pub struct Requirements {
+    name: &'static str,
+    text: &'static str,
+}
+
+/// The emulator of AWS, and what expands a SAM template.
+pub const EMULATOR: Requirements = Requirements { name: "emulator", text: include_str!("../python/emulator.txt") };
+/// What checks the template.
+pub const LINT: Requirements = Requirements { name: "lint", text: include_str!("../python/lint.txt") };
+
+/// The interpreter of a virtual environment that holds these requirements; the first call installs them, which takes
+/// some seconds and is announced by `progress`. Processes that come at the same time wait for each other.
+///
+/// # Errors
+/// If there is no Python, or a package cannot be installed.
+pub fn interpreter(project: &Project, requirements: Requirements, progress: &dyn Fn(&str)) -> Result<PathBuf> {
+    let folder = project.made("python").join(requirements.name);
+    let interpreter = folder.join("bin/python");
+    let complete = folder.join("installed.txt");
+    let is_complete = || fs::read_to_string(&complete).is_ok_and(|installed| installed == requirements.text);
+    if is_complete() {
+        return Ok(interpreter);
+    }
+    let parent = project.made("python");
+    fs::create_dir_all(&parent).with_context(|| format!("cannot make the folder {}", parent.display()))?;
+    let lock_path = parent.join(format!("{}.lock", requirements.name));
+    let lock = File::create(&lock_path).with_context(|| format!("cannot write {}", lock_path.display()))?;
+    lock.lock().with_context(|| format!("cannot lock {}", lock_path.display()))?;
+    if is_complete() {
+        return Ok(interpreter);
+    }
+
+    progress(&format!("installing {} (once; about ten seconds)", requirements.packages()));
+    if folder.exists() {
+        fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+    }
+    let python = find_python()?;
+    run(Command::new(&python).args(["-m", "venv"]).arg(&folder)).with_context(|| {
+        format!("cannot make a virtual environment with {python}: its modules venv and ensurepip are needed (Debian: python3-venv)")
+    })?;
+    let list = folder.join("requirements.txt");
+    fs::write(&list, requirements.text).with_context(|| format!("cannot write {}", list.display()))?;
+    run(Command::new(&interpreter)
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-cache-dir", "-r"])
+        .arg(&list))
+    .with_context(|| {
+        format!("cannot install {} with pip: the Python package index must be reachable", list.display())
+    })?;
+    fs::write(&complete, requirements.text).with_context(|| format!("cannot write {}", complete.display()))?;
+    Ok(interpreter)
+}
+
+impl Requirements {
+    /// The packages that the others are there for, with their versions.
+    fn packages(self) -> String {
+        let chosen = ["ministack", "aws-sam-translator", "cfn-lint"];
+        let is_chosen = |line: &&str| line.split("==").next().is_some_and(|name| chosen.contains(&name));
+        self.text.lines().filter(is_chosen).map(|line| line.replace("==", " ")).collect::<Vec<_>>().join(" and ")
+    }
+}
+
+/// A Python that is new enough.
+fn find_python() -> Result<&'static str> {
+    const VERSION: &str = "import sys; sys.exit(0 if sys.version_info >= (3, 10) else 1)";
+    let is_new_enough = |name: &str| {
+        let status = Command::new(name).args(["-c", VERSION]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        status.is_ok_and(|status| status.success())
+    };
+    match ["python3", "python"].into_iter().find(|name| is_new_enough(name)) {
+        Some(name) => Ok(name),
+        None => bail!(
+            "there is no Python 3.10 or newer on the PATH, which runs the local stack. Install it (Debian and Ubuntu: \
+             `apt-get install python3 python3-venv`, macOS: `brew install python`), then run this again"
+        ),
+    }
+}
+
+/// Runs a command to its end.
+///
+/// # Errors
+/// With what it printed, if it does not succeed.
+pub fn run(command: &mut Command) -> Result<Vec<u8>> {
+    let program = Path::new(command.get_program()).display().to_string();
+    let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot run {program}"))?;
+    if !output.status.success() {
+        bail!("{program}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(output.stdout)
+}

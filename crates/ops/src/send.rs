@@ -1,0 +1,97 @@
+//! `cargo ops send`: plays the sender.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use wharf_ops::project::Project;
+use wharf_ops::samples::Sample;
+use wharf_ops::stack::Facts;
+
+use crate::now;
+
+/// Where the secret is looked for when the request goes elsewhere than to the local stack.
+const SECRET_VARIABLE: &str = "WHARF_SECRET";
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cargo ops send github                          GitHub's push from events/, to the local stack
+  cargo ops send github --event pull_request     another sample of the provider
+  cargo ops send github --times 5                five copies of one event: it is processed once
+  cargo ops send partner --body order.json       a body of your own
+  WHARF_SECRET=… cargo ops send github --url https://hooks.example.com/webhooks/github")]
+pub struct Arguments {
+    /// An endpoint of endpoints.toml
+    endpoint: String,
+    /// Which sample of the provider in events/
+    #[arg(long)]
+    event: Option<String>,
+    /// A body of your own, instead of a sample; its content type goes by its ending: .json, .form, .txt
+    #[arg(long, value_name = "FILE")]
+    body: Option<PathBuf>,
+    /// The sender's id of the event; without it a new one
+    #[arg(long)]
+    id: Option<String>,
+    /// How many copies of the event
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    times: u32,
+    /// Where to, instead of the local stack; the secret is then read from the variable WHARF_SECRET, or is the local stack's
+    #[arg(long)]
+    url: Option<String>,
+}
+
+pub async fn run(project: &Project, arguments: &Arguments) -> Result<()> {
+    let endpoints = project.endpoints()?;
+    let endpoint = endpoints.get(&arguments.endpoint).with_context(|| {
+        let names: Vec<_> = endpoints.iter().map(|endpoint| endpoint.name.as_str()).collect();
+        format!("endpoints.toml has no endpoint {:?}; it has {}", arguments.endpoint, names.join(", "))
+    })?;
+    let given_secret = std::env::var(SECRET_VARIABLE).ok().filter(|_| arguments.url.is_some());
+    let (url, secret) = match (&arguments.url, given_secret) {
+        (Some(url), Some(secret)) => (url.clone(), secret),
+        (url, _) => {
+            let facts = Facts::read(project).with_context(|| match url {
+                Some(_) => format!("no secret to sign with: set {SECRET_VARIABLE}"),
+                None => "nowhere to send to".to_owned(),
+            })?;
+            let local = facts.endpoint(&endpoint.name)?;
+            (url.clone().unwrap_or_else(|| local.url.clone()), local.secret.clone())
+        }
+    };
+    let sample = match &arguments.body {
+        Some(path) => {
+            let mut sample = Sample::read(path)?;
+            if let Some(event) = &arguments.event {
+                sample.event.clone_from(event);
+            }
+            sample
+        }
+        None => Sample::find(project, &endpoint.provider.name, arguments.event.as_deref())?,
+    };
+    let headers = sample.signed(endpoint, &secret, arguments.id.as_deref(), now())?;
+
+    let client = reqwest::Client::new();
+    let mut refused = 0;
+    for _ in 0..arguments.times {
+        let started = Instant::now();
+        let request = client.post(&url).headers(headers.clone()).body(sample.body.clone());
+        let answer = request.send().await.with_context(|| format!("cannot post to {url}"))?;
+        let status = answer.status();
+        let body = answer.text().await.context("the answer broke off")?;
+        println!("{} {status} in {} ms  {body}", sample.event, started.elapsed().as_millis());
+        refused += u32::from(!status.is_success());
+    }
+    if refused > 0 {
+        bail!("{refused} of {} were not accepted; the receiver's log says why", arguments.times);
+    }
+    let id = endpoint.provider.event_id.iter().find_map(|source| match source {
+        wharf_webhook::provider::Source::Header(name) => headers.get(&**name)?.to_str().ok(),
+        wharf_webhook::provider::Source::Json(_) => None,
+    });
+    if let (Some(id), None) = (id, &arguments.url) {
+        println!("look at it: cargo ops inspect {} {id}", endpoint.name);
+    }
+    Ok(())
+}

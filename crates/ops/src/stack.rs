@@ -1,0 +1,299 @@
+//! The local stack: the real template and the real binaries on the emulator.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_cloudformation::config::BehaviorVersion;
+use aws_sdk_cloudformation::types::{Capability, Parameter, StackStatus};
+use aws_sdk_ssm::types::ParameterType;
+use aws_smithy_async::rt::sleep::TokioSleep;
+use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_types::SdkConfig;
+use aws_types::region::Region;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+use wharf_webhook::endpoints::Endpoints;
+
+use crate::emulator::{ACCESS_KEY_ID, Emulator, Port, REGION, SECRET_ACCESS_KEY};
+use crate::package;
+use crate::project::Project;
+use crate::template;
+
+/// The stage that the local stack is.
+pub const STAGE: &str = "local";
+const STACK_NAME: &str = "wharf-local";
+const CODE_BUCKET: &str = "wharf-local-code";
+/// How long the emulator may take to create the stack.
+const DEPLOY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What is deployed, and how.
+#[derive(Debug)]
+pub struct Options {
+    /// Where the emulator listens.
+    pub port: Port,
+    /// The text of `endpoints.toml`.
+    pub endpoints: String,
+    /// The receiver's binary.
+    pub receiver: PathBuf,
+    /// The consumer's binary.
+    pub consumer: PathBuf,
+    /// Secrets that are given; every other endpoint's is generated.
+    pub secrets: BTreeMap<String, String>,
+}
+
+/// A local stack that is up. It ends when this is dropped, or when this process ends in any way.
+#[derive(Debug)]
+pub struct Stack {
+    emulator: Emulator,
+    facts: Facts,
+    outputs: BTreeMap<String, String>,
+}
+
+/// How to reach a local stack: `target/ops/stack.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// Where every service of AWS answers.
+    pub aws_endpoint_url: String,
+    /// The region that its resources are in.
+    pub region: String,
+    /// For any client of AWS.
+    pub access_key_id: String,
+    /// For any client of AWS.
+    pub secret_access_key: String,
+    /// The front door, without `/webhooks/…`.
+    pub api_url: String,
+    /// The queue of deliveries.
+    pub queue_url: String,
+    /// The dead-letter queue.
+    pub dead_letter_queue_url: String,
+    /// The ledger.
+    pub table: String,
+    /// What it accepts.
+    pub endpoints: Vec<EndpointFacts>,
+}
+
+/// An endpoint of a local stack.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndpointFacts {
+    /// As in `endpoints.toml`.
+    pub name: String,
+    /// What its sender posts to.
+    pub url: String,
+    /// As in `endpoints.toml`.
+    pub provider: String,
+    /// What its sender signs with.
+    pub secret: String,
+}
+
+impl Stack {
+    /// Brings a stack up, and returns when it accepts requests. `progress` hears of every step.
+    ///
+    /// # Errors
+    /// If any step fails, with what the emulator said.
+    pub async fn start(project: &Project, options: &Options, progress: &dyn Fn(&str)) -> Result<Stack> {
+        let endpoints = Endpoints::parse(&options.endpoints)?;
+        let secrets = secrets(&endpoints, &options.secrets)?;
+        let emulator = Emulator::start(project, options.port, progress).await?;
+        progress("deploying infra/template.yaml with the functions' binaries");
+        let configuration = configuration(&emulator.url());
+        put_secrets(&configuration, &secrets).await?;
+        upload(&emulator, "receiver", &options.receiver, &options.endpoints).await?;
+        upload(&emulator, "consumer", &options.consumer, &options.endpoints).await?;
+        let template = template::with_code(project, |function| format!("s3://{CODE_BUCKET}/{function}.zip"))?;
+        let outputs = deploy(&configuration, &template)
+            .await
+            .with_context(|| format!("the emulator's last words:\n{}", emulator.last_words()))?;
+        let output =
+            |name: &str| outputs.get(name).cloned().with_context(|| format!("{} has no output {name}", template::PATH));
+        let api_url = format!("{}/_aws/execute-api/{}/$default", emulator.url(), output("ApiId")?);
+        let facts = Facts {
+            aws_endpoint_url: emulator.url(),
+            region: REGION.to_owned(),
+            access_key_id: ACCESS_KEY_ID.to_owned(),
+            secret_access_key: SECRET_ACCESS_KEY.to_owned(),
+            queue_url: output("QueueUrl")?,
+            dead_letter_queue_url: output("DeadLetterQueueUrl")?,
+            table: output("TableName")?,
+            endpoints: endpoints
+                .iter()
+                .map(|endpoint| EndpointFacts {
+                    name: endpoint.name.clone(),
+                    url: format!("{api_url}/webhooks/{}", endpoint.name),
+                    provider: endpoint.provider.name.to_string(),
+                    secret: secrets.get(&endpoint.name).cloned().unwrap_or_default(),
+                })
+                .collect(),
+            api_url,
+        };
+        Ok(Stack { emulator, facts, outputs })
+    }
+
+    /// How to reach it.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// An output of the template.
+    ///
+    /// # Errors
+    /// If it has none of this name.
+    pub fn output(&self, name: &str) -> Result<&str> {
+        let output = self.outputs.get(name).with_context(|| format!("{} has no output {name}", template::PATH))?;
+        Ok(output)
+    }
+
+    /// Its emulator.
+    pub fn emulator(&self) -> &Emulator {
+        &self.emulator
+    }
+}
+
+impl Facts {
+    /// Where the facts of the local stack are that `cargo ops dev` has up.
+    pub fn path(project: &Project) -> PathBuf {
+        project.made("stack.json")
+    }
+
+    /// The local stack that `cargo ops dev` has up.
+    ///
+    /// # Errors
+    /// If none is up.
+    pub fn read(project: &Project) -> Result<Facts> {
+        let path = Facts::path(project);
+        let text = fs::read_to_string(&path)
+            .context("no local stack is up: start one with `cargo ops dev`, in another terminal")?;
+        serde_json::from_str(&text).with_context(|| format!("{} is not what `cargo ops dev` writes", path.display()))
+    }
+
+    /// Writes them for `cargo ops` in another terminal. Only this user may read them: they hold secrets.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn write(&self, project: &Project) -> Result<()> {
+        use std::io::Write;
+        use std::os::unix::fs::OpenOptionsExt;
+        let path = Facts::path(project);
+        let _ = fs::remove_file(&path);
+        let text = serde_json::to_string_pretty(self).context("facts are JSON")?;
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        writeln!(file, "{text}").with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// For any client of its services.
+    pub fn configuration(&self) -> SdkConfig {
+        configuration(&self.aws_endpoint_url)
+    }
+
+    /// The endpoint of this name.
+    ///
+    /// # Errors
+    /// If there is none, with those that there are.
+    pub fn endpoint(&self, name: &str) -> Result<&EndpointFacts> {
+        self.endpoints.iter().find(|endpoint| endpoint.name == name).with_context(|| {
+            let names: Vec<_> = self.endpoints.iter().map(|endpoint| endpoint.name.as_str()).collect();
+            format!("the local stack has no endpoint {name:?}; it has {}", names.join(", "))
+        })
+    }
+}
+
+fn configuration(endpoint_url: &str) -> SdkConfig {
+    let credentials = Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "local stack");
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(REGION))
+        .endpoint_url(endpoint_url)
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .http_client(
+            aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https(),
+        )
+        .sleep_impl(TokioSleep::new())
+        .build()
+}
+
+/// A secret for every endpoint. A generated one is 64 hexadecimal digits, which is valid in every form that secrets have.
+fn secrets(endpoints: &Endpoints, given: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>> {
+    if let Some(name) = given.keys().find(|name| endpoints.get(name).is_none()) {
+        bail!("a secret is given for the endpoint {name:?}, which endpoints.toml does not have");
+    }
+    let generate = || format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
+    Ok(endpoints
+        .iter()
+        .map(|endpoint| (endpoint.name.clone(), given.get(&endpoint.name).cloned().unwrap_or_else(generate)))
+        .collect())
+}
+
+async fn put_secrets(configuration: &SdkConfig, secrets: &BTreeMap<String, String>) -> Result<()> {
+    let ssm = aws_sdk_ssm::Client::new(configuration);
+    for (name, secret) in secrets {
+        ssm.put_parameter()
+            .name(format!("/wharf/{STAGE}/{name}"))
+            .value(secret)
+            .r#type(ParameterType::SecureString)
+            .send()
+            .await
+            .with_context(|| format!("cannot put the secret of {name}"))?;
+    }
+    Ok(())
+}
+
+/// Puts a function's zip where the template's `CodeUri` points to. The emulator takes S3's requests unsigned.
+async fn upload(emulator: &Emulator, function: &str, binary: &Path, endpoints: &str) -> Result<()> {
+    let zip = package::zip(binary, endpoints)?;
+    let bucket = format!("{}/{CODE_BUCKET}", emulator.url());
+    let client = reqwest::Client::new();
+    for (url, body) in [(bucket.clone(), Vec::new()), (format!("{bucket}/{function}.zip"), zip)] {
+        let answer = client.put(&url).body(body).send().await.with_context(|| format!("cannot upload to {url}"))?;
+        // The bucket is there from the second function on.
+        if !answer.status().is_success() && url != bucket {
+            bail!("cannot upload to {url}: {}", answer.status());
+        }
+    }
+    Ok(())
+}
+
+async fn deploy(configuration: &SdkConfig, template: &str) -> Result<BTreeMap<String, String>> {
+    let cloudformation = aws_sdk_cloudformation::Client::new(configuration);
+    cloudformation
+        .create_stack()
+        .stack_name(STACK_NAME)
+        .template_body(template)
+        .parameters(Parameter::builder().parameter_key("Stage").parameter_value(STAGE).build())
+        .capabilities(Capability::CapabilityIam)
+        .capabilities(Capability::CapabilityAutoExpand)
+        .send()
+        .await
+        .context("the emulator does not take infra/template.yaml")?;
+    let deadline = tokio::time::Instant::now() + DEPLOY_TIMEOUT;
+    loop {
+        let described = cloudformation.describe_stacks().stack_name(STACK_NAME).send().await;
+        let described = described.context("cannot ask the emulator for the stack")?;
+        let stack = described.stacks().first().context("the emulator has lost the stack")?;
+        match stack.stack_status() {
+            Some(StackStatus::CreateComplete) => {
+                let outputs = stack.outputs().iter();
+                return Ok(outputs
+                    .filter_map(|output| Some((output.output_key()?.to_owned(), output.output_value()?.to_owned())))
+                    .collect());
+            }
+            Some(StackStatus::CreateInProgress) if tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            status => bail!(
+                "the emulator could not create the stack: {} {}",
+                status.map_or("no status", StackStatus::as_str),
+                stack.stack_status_reason().unwrap_or_default()
+            ),
+        }
+    }
+}

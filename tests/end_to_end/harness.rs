@@ -1,0 +1,270 @@
+//! A local stack for one test, and what a test asks of it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use aws_sdk_sqs::types::{MessageSystemAttributeName, QueueAttributeName};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use wharf_ops::emulator::Port;
+use wharf_ops::log_tail::{Function, Line, LogTail};
+use wharf_ops::project::Project;
+use wharf_ops::records::{self, RecordView};
+use wharf_ops::stack::{Options, Stack};
+use wharf_webhook::clock::UnixMillis;
+use wharf_webhook::endpoints::{Endpoint, Endpoints};
+use wharf_webhook::secret::Secrets;
+use wharf_webhook::signature::sign;
+
+/// How long a test waits for a state that must come.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the tests accept, where they need nothing else.
+pub const ENDPOINTS: &str = r#"
+[endpoints.github]
+provider = "github"
+
+[endpoints.shop]
+provider = "generic"
+signature = { header = "X-Signature" }
+event_id = "json:/id"
+event_type = "json:/type"
+"#;
+
+/// A local stack of this test's own.
+pub struct Wharf {
+    pub stack: Stack,
+    endpoints: Endpoints,
+    client: reqwest::Client,
+    sqs: aws_sdk_sqs::Client,
+    started_at: UnixMillis,
+}
+
+/// What the sender was told.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: String,
+}
+
+impl Wharf {
+    /// The shipped functions, accepting [`ENDPOINTS`].
+    pub async fn start() -> Wharf {
+        Wharf::start_with(ENDPOINTS, shipped_consumer(), &[]).await
+    }
+
+    /// With these endpoints, this consumer, and secrets for some endpoints; the others' are generated.
+    pub async fn start_with(endpoints: &str, consumer: PathBuf, secrets: &[(&str, &str)]) -> Wharf {
+        let project = Project::find().unwrap();
+        let options = Options {
+            port: Port::Any,
+            endpoints: endpoints.to_owned(),
+            receiver: receiver(),
+            consumer,
+            secrets: secrets
+                .iter()
+                .map(|(name, secret)| ((*name).to_owned(), (*secret).to_owned()))
+                .collect::<BTreeMap<_, _>>(),
+        };
+        let stack = Stack::start(&project, &options, &|step| println!("{step}")).await.unwrap();
+        let sqs = aws_sdk_sqs::Client::new(&stack.facts().configuration());
+        Wharf {
+            endpoints: Endpoints::parse(endpoints).unwrap(),
+            client: reqwest::Client::new(),
+            sqs,
+            started_at: now(),
+            stack,
+        }
+    }
+
+    pub fn endpoint(&self, name: &str) -> &Endpoint {
+        self.endpoints.get(name).unwrap()
+    }
+
+    /// The secret that the sender of an endpoint signs with.
+    pub fn secret(&self, endpoint: &str) -> &str {
+        &self.stack.facts().endpoint(endpoint).unwrap().secret
+    }
+
+    pub fn url(&self, endpoint: &str) -> String {
+        format!("{}/webhooks/{endpoint}", self.stack.facts().api_url)
+    }
+
+    /// These headers, and a signature of the body as the endpoint's sender makes it.
+    pub fn signed(&self, endpoint: &str, pairs: &[(&str, &str)], body: &[u8]) -> HeaderMap {
+        self.signed_with(self.secret(endpoint), endpoint, pairs, body)
+    }
+
+    /// The same with another secret.
+    pub fn signed_with(&self, secret: &str, endpoint: &str, pairs: &[(&str, &str)], body: &[u8]) -> HeaderMap {
+        let provider = &self.endpoint(endpoint).provider;
+        let secrets = Secrets::parse(secret, provider.signature.secret).unwrap();
+        sign(provider, &headers(pairs), body, secrets.newest().unwrap(), now()).unwrap()
+    }
+
+    /// Posts GitHub's push under a delivery id.
+    pub async fn push(&self, delivery: &str, body: &[u8]) -> Answer {
+        let pairs = [("content-type", "application/json"), ("x-github-event", "push"), ("x-github-delivery", delivery)];
+        self.post("github", self.signed("github", &pairs, body), body).await
+    }
+
+    /// Posts JSON to the endpoint `shop`.
+    pub async fn order(&self, body: &str) -> Answer {
+        let headers = self.signed("shop", &[("content-type", "application/json")], body.as_bytes());
+        self.post("shop", headers, body.as_bytes()).await
+    }
+
+    pub async fn post(&self, endpoint: &str, headers: HeaderMap, body: &[u8]) -> Answer {
+        self.request("POST", &self.url(endpoint), headers, body).await
+    }
+
+    pub async fn request(&self, method: &str, url: &str, headers: HeaderMap, body: &[u8]) -> Answer {
+        let request = self.client.request(method.parse().unwrap(), url).headers(headers).body(body.to_vec());
+        let answer = request.send().await.unwrap();
+        Answer {
+            status: answer.status().as_u16(),
+            headers: answer.headers().clone(),
+            body: answer.text().await.unwrap(),
+        }
+    }
+
+    /// The record of an id, once it is completed.
+    pub async fn completed(&self, endpoint: &str, id: &str) -> RecordView {
+        self.until(&format!("{endpoint} {id} is completed"), async || {
+            self.records(endpoint, id).await.into_iter().find(|record| record.state == "completed")
+        })
+        .await
+    }
+
+    pub async fn records(&self, endpoint: &str, id: &str) -> Vec<RecordView> {
+        records::find(self.stack.facts(), endpoint, id).await.unwrap()
+    }
+
+    /// How many records there are in all.
+    pub async fn record_count(&self) -> i32 {
+        let dynamodb = aws_sdk_dynamodb::Client::new(&self.stack.facts().configuration());
+        dynamodb.scan().table_name(&self.stack.facts().table).consistent_read(true).send().await.unwrap().count()
+    }
+
+    /// Waits until a log has a line of which `is_it` is true.
+    pub async fn logged(&self, what: &str, is_it: impl Fn(&Line) -> bool) -> Line {
+        self.until(what, async || self.log().await.into_iter().find(|line| is_it(line))).await
+    }
+
+    /// All lines of both functions up to now.
+    pub async fn log(&self) -> Vec<Line> {
+        LogTail::new(&self.stack, self.started_at).unwrap().next().await.unwrap()
+    }
+
+    /// How many lines of a function say that this became of an event.
+    pub async fn count(&self, function: Function, outcome: &str) -> usize {
+        let log = self.log().await;
+        log.iter().filter(|line| line.function == function && line.text("outcome") == Some(outcome)).count()
+    }
+
+    /// How often the shipped handler ran.
+    pub async fn handled(&self) -> usize {
+        let is_handled = |line: &&Line| line.text("message").is_some_and(|message| message.starts_with("handled"));
+        self.log().await.iter().filter(is_handled).count()
+    }
+
+    /// Waits until nothing is in the queue, visible or not.
+    pub async fn queue_is_empty(&self) {
+        self.until("the queue is empty", async || {
+            (self.messages(&self.stack.facts().queue_url).await == 0).then_some(())
+        })
+        .await;
+    }
+
+    /// How many messages a queue holds, visible or not.
+    pub async fn messages(&self, queue_url: &str) -> u32 {
+        let names = [
+            QueueAttributeName::ApproximateNumberOfMessages,
+            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+            QueueAttributeName::ApproximateNumberOfMessagesDelayed,
+        ];
+        let call = self.sqs.get_queue_attributes().queue_url(queue_url).set_attribute_names(Some(names.to_vec()));
+        let answer = call.send().await.unwrap();
+        let attributes = answer.attributes().unwrap();
+        names.iter().map(|name| attributes[name].parse::<u32>().unwrap()).sum()
+    }
+
+    /// The dead-letter queue's messages: body and reason.
+    pub async fn dead_letters(&self) -> Vec<(String, Option<String>)> {
+        let call = self.sqs.receive_message().queue_url(&self.stack.facts().dead_letter_queue_url);
+        let answer = call
+            .max_number_of_messages(10)
+            .message_attribute_names("All")
+            .message_system_attribute_names(MessageSystemAttributeName::All)
+            .send()
+            .await
+            .unwrap();
+        let reason = |message: &aws_sdk_sqs::types::Message| {
+            message.message_attributes()?.get("reason")?.string_value().map(str::to_owned)
+        };
+        answer.messages().iter().map(|message| (message.body().unwrap().to_owned(), reason(message))).collect()
+    }
+
+    /// Has messages that go back to the queue come again after a second, instead of the three minutes of the template:
+    /// the test is about what happens then.
+    pub async fn messages_come_back_after_a_second(&self) {
+        let call = self.sqs.set_queue_attributes().queue_url(&self.stack.facts().queue_url);
+        call.attributes(QueueAttributeName::VisibilityTimeout, "1").send().await.unwrap();
+    }
+
+    pub fn sqs(&self) -> &aws_sdk_sqs::Client {
+        &self.sqs
+    }
+
+    /// Asks again and again until there is an answer.
+    pub async fn until<T>(&self, what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+        let started = Instant::now();
+        loop {
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+            if started.elapsed() > PATIENCE {
+                let log: Vec<_> = self.log().await.into_iter().map(|line| line.fields.to_string()).collect();
+                panic!(
+                    "waited {} s until {what}.\nThe functions logged:\n{}\nThe emulator's last words:\n{}",
+                    PATIENCE.as_secs(),
+                    log.join("\n"),
+                    self.stack.emulator().last_words()
+                );
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+pub fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+    let pair =
+        |(name, value): &(&str, &str)| (name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap());
+    pairs.iter().map(pair).collect()
+}
+
+/// A body of `events/`.
+pub fn sample(name: &str) -> Vec<u8> {
+    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("events").join(name)).unwrap()
+}
+
+pub fn receiver() -> PathBuf {
+    env!("CARGO_BIN_EXE_receiver").into()
+}
+
+pub fn shipped_consumer() -> PathBuf {
+    env!("CARGO_BIN_EXE_consumer").into()
+}
+
+/// The consumer of `examples/orders.rs`, whose handler can be made to fail.
+pub fn orders_consumer() -> PathBuf {
+    let path = receiver().parent().unwrap().join("examples/orders");
+    assert!(path.exists(), "{} is not built: `cargo test` does, `cargo test --test` does not", path.display());
+    path
+}
+
+pub fn now() -> UnixMillis {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    UnixMillis(i64::try_from(since_1970.as_millis()).unwrap())
+}

@@ -1,0 +1,25 @@
+//! The real binaries, deployed by the real template to the local stack, meeting real requests.
+//!
+//! Each test has an emulator of its own, so none sees another's events. Nothing waits for luck: a test waits for a state
+//! that must come, and fails with the emulator's last words if it does not.
+//!
+//! In the order in which a webhook travels:
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what goes wrong in a test is a failure of the test"
+)]
+
+mod harness;
+
+mod bodies;
+mod dead_letters;
+mod door;
+mod interrupted;
+mod lambda_events;
+mod once;
+mod secrets;
+mod start;

@@ -1,0 +1,51 @@
+//! A function that lacks what it needs does not start, and says all of it in one message.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::harness::{receiver, shipped_consumer};
+
+/// What a function says that is started with nothing but this folder as its code's.
+fn last_words(binary: PathBuf, code: &std::path::Path) -> String {
+    let output = Command::new(binary).env_clear().env("LAMBDA_TASK_ROOT", code).current_dir("/").output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let log = String::from_utf8(output.stdout).unwrap();
+    let line: serde_json::Value = serde_json::from_str(log.trim()).unwrap();
+    assert_eq!(line["level"], "ERROR");
+    line["message"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn the_receiver_says_all_that_is_missing_in_one_message() {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("missing");
+    fs::create_dir_all(&folder).unwrap();
+    let message = last_words(receiver(), &folder);
+    assert!(
+        message.starts_with(
+            "the function cannot start. These environment variables are not set, which infra/template.yaml and Lambda \
+             set: AWS_ACCESS_KEY_ID, AWS_REGION, AWS_SECRET_ACCESS_KEY, WHARF_QUEUE_URL, WHARF_STAGE. cannot read "
+        ),
+        "{message}"
+    );
+    assert!(message.contains("endpoints.toml: No such file"), "{message}");
+}
+
+#[test]
+fn the_receiver_says_all_that_is_wrong_with_its_endpoints() {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("wrong");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("endpoints.toml"), "[endpoints.a]\nprovider = \"x\"\n[endpoints.b]\n").unwrap();
+    let message = last_words(receiver(), &folder);
+    assert!(message.contains("endpoints.toml:2: the provider \"x\" is unknown"), "{message}");
+    assert!(message.contains("endpoints.toml:3: [endpoints.b] has no `provider`"), "{message}");
+}
+
+#[test]
+fn the_consumer_says_all_that_is_missing_in_one_message() {
+    assert_eq!(
+        last_words(shipped_consumer(), std::path::Path::new("/")),
+        "the function cannot start. These environment variables are not set, which infra/template.yaml and Lambda set: \
+         AWS_ACCESS_KEY_ID, AWS_REGION, AWS_SECRET_ACCESS_KEY, WHARF_DEAD_LETTER_QUEUE_URL, WHARF_TABLE."
+    );
+}
