@@ -45,12 +45,5 @@ async fn book(delivery: Delivery) -> Result<(), HandlerError> {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    wharf::log::start();
-    match wharf::consumer::run(book).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    wharf::consumer::run(book).await
 }

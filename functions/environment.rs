@@ -8,9 +8,6 @@ use std::path::PathBuf;
 use thiserror::Error;
 use wharf_webhook::endpoints::{Endpoints, Problems};
 
-/// The variables that AWS Lambda sets for every function.
-pub const SET_BY_LAMBDA: [&str; 4] = ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
-
 /// Collects what a function needs, and what of it is missing.
 #[derive(Debug, Default)]
 pub struct Environment {
@@ -65,15 +62,15 @@ impl Environment {
         read.map_err(|error| self.unusable_endpoints = Some(error)).ok()
     }
 
-    /// Everything was there.
+    /// What was read, if everything was there.
     ///
     /// # Errors
     /// All that was not.
-    pub fn complete(self) -> Result<(), StartError> {
-        if self.missing.is_empty() && self.unusable_endpoints.is_none() {
-            return Ok(());
+    pub fn complete<T>(self, read: Option<T>) -> Result<T, StartError> {
+        match read {
+            Some(read) if self.missing.is_empty() && self.unusable_endpoints.is_none() => Ok(read),
+            _ => Err(StartError { missing: self.missing, endpoints: self.unusable_endpoints }),
         }
-        Err(StartError { missing: self.missing, endpoints: self.unusable_endpoints })
     }
 }
 

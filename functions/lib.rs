@@ -7,14 +7,14 @@
 //! | [`receiver`] | answers the sender: verifies the request and puts the delivery into the queue |
 //! | [`consumer`] | takes deliveries from the queue and has each event processed once |
 //!
-//! and what both need to start: [`environment`], [`aws`], [`log`].
+//! and what both need to start: [`process`], [`environment`], [`aws`].
 //!
 //! Modules of one function do not use another's. What both must agree on is in the core, `wharf-webhook`.
 
-pub mod aws;
-pub mod consumer;
-pub mod environment;
-pub mod log;
 pub mod receiver;
+pub mod consumer;
+pub mod process;
+pub mod environment;
+pub mod aws;
 
 pub use wharf_webhook::delivery::Delivery;

@@ -6,12 +6,5 @@ mod handler;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    wharf::log::start();
-    match wharf::consumer::run(handler::handle).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    wharf::consumer::run(handler::handle).await
 }

@@ -10,11 +10,11 @@
 //! handler, as `examples/orders.rs` does.
 
 pub mod batch;
-pub mod dead_letter;
 pub mod ledger;
+pub mod dead_letter;
 
 use std::fmt;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::process::ExitCode;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use lambda_runtime::{LambdaEvent, service_fn};
@@ -26,6 +26,7 @@ use self::dead_letter::DeadLetterQueue;
 use self::ledger::Ledger;
 use crate::aws;
 use crate::environment::Environment;
+use crate::process::{self, now};
 
 /// The variables that the template sets for the consumer.
 pub const ENVIRONMENT: [&str; 2] = ["WHARF_TABLE", "WHARF_DEAD_LETTER_QUEUE_URL"];
@@ -51,11 +52,17 @@ impl fmt::Display for HandlerError {
     }
 }
 
-/// Starts a consumer that has every event processed by `handler`, until Lambda ends the process.
-///
-/// # Errors
-/// If something that it needs is missing, all in one message; or if Lambda's runtime interface fails.
-pub async fn run<H, F>(handler: H) -> Result<(), lambda_runtime::Error>
+/// Has every event processed by `handler`, until Lambda ends the process. If something that the consumer needs is missing,
+/// it does not start, and its log says all that is missing in one message.
+pub async fn run<H, F>(handler: H) -> ExitCode
+where
+    H: Fn(Delivery) -> F,
+    F: Future<Output = Result<(), HandlerError>> + Send + 'static,
+{
+    process::run(serve(handler)).await
+}
+
+async fn serve<H, F>(handler: H) -> Result<(), lambda_runtime::Error>
 where
     H: Fn(Delivery) -> F,
     F: Future<Output = Result<(), HandlerError>> + Send + 'static,
@@ -63,7 +70,7 @@ where
     let mut environment = Environment::default();
     let [table, dead_letter_queue_url] = ENVIRONMENT.map(|name| environment.variable(name));
     let configuration = aws::configuration(&mut environment);
-    environment.complete()?;
+    environment.complete(Some(()))?;
 
     let ledger = Ledger::new(aws_sdk_dynamodb::Client::new(&configuration), table);
     let dead_letters = DeadLetterQueue::new(aws_sdk_sqs::Client::new(&configuration), dead_letter_queue_url);
@@ -75,10 +82,4 @@ where
         },
     ))
     .await
-}
-
-/// The only place where the consumer reads the clock.
-fn now() -> UnixMillis {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixMillis(i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX))
 }

@@ -9,13 +9,12 @@
 
 pub mod gateway;
 pub mod ingress;
-pub mod queue;
 pub mod secrets;
+pub mod queue;
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::process::ExitCode;
 
 use lambda_runtime::{LambdaEvent, service_fn};
-use wharf_webhook::clock::UnixMillis;
 
 use self::gateway::{Answer, Request};
 use self::ingress::Ingress;
@@ -23,22 +22,23 @@ use self::queue::Queue;
 use self::secrets::SecretStore;
 use crate::aws;
 use crate::environment::Environment;
+use crate::process::{self, now};
 
 /// The variables that the template sets for the receiver.
 pub const ENVIRONMENT: [&str; 2] = ["WHARF_STAGE", "WHARF_QUEUE_URL"];
 
-/// Starts the receiver and serves requests until Lambda ends the process.
-///
-/// # Errors
-/// If something that it needs is missing, all in one message; or if Lambda's runtime interface fails.
-pub async fn run() -> Result<(), lambda_runtime::Error> {
+/// Serves requests until Lambda ends the process. If something that the receiver needs is missing, it does not start, and
+/// its log says all that is missing in one message.
+pub async fn run() -> ExitCode {
+    process::run(serve()).await
+}
+
+async fn serve() -> Result<(), lambda_runtime::Error> {
     let mut environment = Environment::default();
     let [stage, queue_url] = ENVIRONMENT.map(|name| environment.variable(name));
     let endpoints = environment.endpoints();
     let configuration = aws::configuration(&mut environment);
-    environment.complete()?;
-    // `complete` has made sure of them.
-    let Some(endpoints) = endpoints else { return Ok(()) };
+    let endpoints = environment.complete(endpoints)?;
 
     let secrets = SecretStore::new(aws_sdk_ssm::Client::new(&configuration), &stage);
     secrets.fetch_all(&endpoints, now().seconds()).await;
@@ -48,10 +48,4 @@ pub async fn run() -> Result<(), lambda_runtime::Error> {
         Ok(ingress.receive(event.payload, now()).await)
     }))
     .await
-}
-
-/// The only place where the receiver reads the clock.
-fn now() -> UnixMillis {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixMillis(i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX))
 }

@@ -71,7 +71,8 @@ async fn an_unknown_endpoint_gets_404_a_wrong_method_405_and_false_json_422() {
 
     assert_eq!(wharf.post("gitlab", genuine.clone(), &body).await.status, 404);
     assert_eq!(wharf.post("github/", genuine.clone(), &body).await.status, 404);
-    for method in ["GET", "PUT", "DELETE", "PATCH", "OPTIONS"] {
+    // OPTIONS is missing here because the emulator answers it itself, as a browser's preflight.
+    for method in ["GET", "HEAD", "PUT", "DELETE", "PATCH"] {
         let answer = wharf.request(method, &wharf.url("github"), genuine.clone(), b"").await;
         assert_eq!(answer.status, 405, "{method}");
         assert_eq!(answer.headers["allow"], "POST", "{method}");

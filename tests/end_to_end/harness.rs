@@ -2,19 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use aws_sdk_sqs::types::{MessageSystemAttributeName, QueueAttributeName};
 use http::{HeaderMap, HeaderName, HeaderValue};
+pub use wharf::process::now;
 use wharf_ops::emulator::Port;
 use wharf_ops::log_tail::{Function, Line, LogTail};
 use wharf_ops::project::Project;
 use wharf_ops::records::{self, RecordView};
 use wharf_ops::stack::{Options, Stack};
 use wharf_webhook::clock::UnixMillis;
+use wharf_webhook::delivery::{Arrival, Delivery};
 use wharf_webhook::endpoints::{Endpoint, Endpoints};
 use wharf_webhook::secret::Secrets;
-use wharf_webhook::signature::sign;
+use wharf_webhook::signature::{Request, sign, verify};
 
 /// How long a test waits for a state that must come.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -113,6 +115,25 @@ impl Wharf {
     pub async fn order(&self, body: &str) -> Answer {
         let headers = self.signed("shop", &[("content-type", "application/json")], body.as_bytes());
         self.post("shop", headers, body.as_bytes()).await
+    }
+
+    /// The delivery of an order, made by the code that the receiver runs.
+    pub fn delivery(&self, id: &str) -> Delivery {
+        let body = format!(r#"{{"id":"{id}","type":"paid"}}"#).into_bytes();
+        let endpoint = self.endpoint("shop");
+        let headers = self.signed("shop", &[], &body);
+        let secrets = Secrets::parse(self.secret("shop"), endpoint.provider.signature.secret).unwrap();
+        let request = Request { headers: &headers, body: &body };
+        let verified = verify(&endpoint.provider, request, &secrets, now().seconds()).unwrap();
+        let arrival = Arrival {
+            endpoint: "shop".into(),
+            provider: "generic".into(),
+            arrival_id: format!("arrival-{id}"),
+            received_at: now(),
+            content_type: None,
+            headers: vec![],
+        };
+        Delivery::accept(verified, arrival, body)
     }
 
     pub async fn post(&self, endpoint: &str, headers: HeaderMap, body: &[u8]) -> Answer {
@@ -262,9 +283,4 @@ pub fn orders_consumer() -> PathBuf {
     let path = receiver().parent().unwrap().join("examples/orders");
     assert!(path.exists(), "{} is not built: `cargo test` does, `cargo test --test` does not", path.display());
     path
-}
-
-pub fn now() -> UnixMillis {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    UnixMillis(i64::try_from(since_1970.as_millis()).unwrap())
 }

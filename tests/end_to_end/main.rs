@@ -15,11 +15,12 @@
 
 mod harness;
 
-mod bodies;
-mod dead_letters;
-mod door;
-mod interrupted;
-mod lambda_events;
-mod once;
-mod secrets;
 mod start;
+mod door;
+mod secrets;
+mod bodies;
+mod once;
+mod ledger;
+mod interrupted;
+mod dead_letters;
+mod lambda_events;

@@ -4,6 +4,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
+use wharf_ops::project::Project;
+
 use crate::harness::{receiver, shipped_consumer};
 
 /// What a function says that is started with nothing but this folder as its code's.
@@ -14,6 +16,11 @@ fn last_words(binary: PathBuf, code: &std::path::Path) -> String {
     let line: serde_json::Value = serde_json::from_str(log.trim()).unwrap();
     assert_eq!(line["level"], "ERROR");
     line["message"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn the_endpoints_of_this_deployment_are_valid() {
+    Project::find().unwrap().endpoints().unwrap();
 }
 
 #[test]

@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use wharf_ops::emulator::Port;
 use wharf_ops::log_tail::{Function, Line, LogTail};
 use wharf_ops::project::Project;
+use wharf_ops::python;
 use wharf_ops::records;
 use wharf_ops::samples::Sample;
 use wharf_ops::stack::{EndpointFacts, Facts, Options, Stack};
@@ -49,7 +50,9 @@ pub async fn run(project: &Project, arguments: &Arguments) -> Result<()> {
     let path = project.path("endpoints.toml");
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let port = Port::Fixed(arguments.port);
+    // What can be missing on this machine is missed before minutes are spent on building.
     port.require_free()?;
+    python::interpreter(project, python::EMULATOR, &progress)?;
     progress("building the functions (the first time takes minutes)");
     project.build_functions()?;
     let options = Options {

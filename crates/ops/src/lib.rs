@@ -14,12 +14,12 @@
 //!
 //! Nothing here is linked into a function, and functions are used as processes only.
 
-pub mod emulator;
-pub mod log_tail;
-pub mod package;
 pub mod project;
 pub mod python;
-pub mod records;
-pub mod samples;
-pub mod stack;
 pub mod template;
+pub mod package;
+pub mod emulator;
+pub mod stack;
+pub mod samples;
+pub mod records;
+pub mod log_tail;

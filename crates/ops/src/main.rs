@@ -9,8 +9,8 @@ use wharf_ops::template;
 use wharf_webhook::clock::UnixMillis;
 
 mod dev;
-mod inspect;
 mod send;
+mod inspect;
 
 /// Wharf's tools: try it on this machine, and look after what is deployed.
 #[derive(Debug, Parser)]

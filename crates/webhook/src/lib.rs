@@ -17,12 +17,12 @@
 //! | [`limits`] | every size and duration, and the relations between them |
 //! | [`clock`] | instants with their unit in the type |
 
-pub mod clock;
-pub mod delivery;
 pub mod endpoints;
-pub mod ledger;
-pub mod limits;
-pub mod message;
 pub mod provider;
 pub mod secret;
 pub mod signature;
+pub mod delivery;
+pub mod message;
+pub mod ledger;
+pub mod limits;
+pub mod clock;

@@ -4,8 +4,8 @@
 //! `tests/vectors/`. A private sender needs no row: `provider = "generic"` in `endpoints.toml` supplies one
 //! (`provider/generic.rs`).
 
-pub mod generic;
 mod table;
+pub mod generic;
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,0 +1,275 @@
+//! What no linter knows of `infra/template.yaml`, asserted on what CloudFormation makes of it.
+//!
+//! The local stack ignores much of this (permissions, retention, throttling), so these assertions are all that holds it.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what goes wrong in a test is a failure of the test"
+)]
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use wharf_ops::project::Project;
+use wharf_ops::template;
+use wharf_webhook::limits;
+
+struct Template(Value);
+
+impl Template {
+    fn expanded(stage: &str) -> Template {
+        let project = Project::find().unwrap();
+        Template(template::expand(&project, stage, &|step| println!("{step}")).unwrap())
+    }
+
+    fn properties(&self, name: &str) -> &Value {
+        let properties = &self.0["Resources"][name]["Properties"];
+        assert!(properties.is_object(), "there is no resource {name}");
+        properties
+    }
+
+    fn of_type(&self, resource_type: &str) -> Vec<(&str, &Value)> {
+        let resources = self.0["Resources"].as_object().unwrap().iter();
+        let found: Vec<_> = resources
+            .filter(|(_, resource)| resource["Type"] == resource_type)
+            .map(|(name, resource)| (name.as_str(), &resource["Properties"]))
+            .collect();
+        assert!(!found.is_empty(), "there is no {resource_type}");
+        found
+    }
+
+    fn environment(&self, function: &str) -> BTreeSet<String> {
+        self.properties(function)["Environment"]["Variables"].as_object().unwrap().keys().cloned().collect()
+    }
+
+    /// What a role allows: every action with its resource.
+    fn permissions(&self, role: &str) -> Vec<(String, Value)> {
+        let mut permissions = Vec::new();
+        for policy in self.properties(role)["Policies"].as_array().unwrap() {
+            for statement in policy["PolicyDocument"]["Statement"].as_array().unwrap() {
+                assert_eq!(statement["Effect"], "Allow");
+                let actions = match &statement["Action"] {
+                    Value::Array(actions) => actions.clone(),
+                    action => vec![action.clone()],
+                };
+                for action in actions {
+                    permissions.push((action.as_str().unwrap().to_owned(), statement["Resource"].clone()));
+                }
+            }
+        }
+        permissions
+    }
+}
+
+fn arn(resource: &str) -> Value {
+    json!({ "Fn::GetAtt": [resource, "Arn"] })
+}
+
+#[test]
+fn the_durations_are_those_of_the_code_where_their_relations_are_asserted() {
+    let template = Template::expanded("production");
+    assert_eq!(template.properties("Receiver")["Timeout"], limits::RECEIVER_TIMEOUT_SECONDS);
+    assert_eq!(template.properties("Consumer")["Timeout"], limits::CONSUMER_TIMEOUT_SECONDS);
+    let integration = template.properties("ReceiverIntegration");
+    assert_eq!(integration["TimeoutInMillis"], limits::INTEGRATION_TIMEOUT_MILLIS);
+    let queue = template.properties("DeliveryQueue");
+    assert_eq!(queue["VisibilityTimeout"], limits::VISIBILITY_TIMEOUT_SECONDS);
+    assert_eq!(queue["MessageRetentionPeriod"], limits::QUEUE_RETENTION_SECONDS);
+    assert_eq!(queue["RedrivePolicy"]["maxReceiveCount"], limits::RECEIVES_MAX);
+    let dead_letters = template.properties("DeadLetterQueue");
+    assert_eq!(dead_letters["MessageRetentionPeriod"], limits::DEAD_LETTER_RETENTION_SECONDS);
+    let mapping = template.properties("ConsumerDeliveries");
+    assert_eq!(mapping["BatchSize"], limits::BATCH_SIZE);
+    assert_eq!(mapping["MaximumBatchingWindowInSeconds"], limits::BATCH_WINDOW_SECONDS);
+}
+
+#[test]
+fn each_function_is_given_exactly_the_variables_that_it_reads() {
+    let template = Template::expanded("production");
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+    assert_eq!(template.environment("Receiver"), names(&wharf::receiver::ENVIRONMENT));
+    assert_eq!(template.environment("Consumer"), names(&wharf::consumer::ENVIRONMENT));
+}
+
+#[test]
+fn each_function_may_do_what_it_does_and_no_more() {
+    let template = Template::expanded("production");
+    let parameters = json!({
+        "Fn::Sub": "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter/wharf/${Stage}/*"
+    });
+    assert_eq!(
+        template.permissions("ReceiverRole"),
+        [
+            ("logs:CreateLogStream".to_owned(), arn("ReceiverLogs")),
+            ("logs:PutLogEvents".to_owned(), arn("ReceiverLogs")),
+            ("ssm:GetParameters".to_owned(), parameters),
+            ("sqs:SendMessage".to_owned(), arn("DeliveryQueue")),
+        ]
+    );
+    assert_eq!(
+        template.permissions("ConsumerRole"),
+        [
+            ("logs:CreateLogStream".to_owned(), arn("ConsumerLogs")),
+            ("logs:PutLogEvents".to_owned(), arn("ConsumerLogs")),
+            ("sqs:ReceiveMessage".to_owned(), arn("DeliveryQueue")),
+            ("sqs:DeleteMessage".to_owned(), arn("DeliveryQueue")),
+            ("sqs:GetQueueAttributes".to_owned(), arn("DeliveryQueue")),
+            ("sqs:SendMessage".to_owned(), arn("DeadLetterQueue")),
+            ("dynamodb:UpdateItem".to_owned(), arn("Ledger")),
+        ]
+    );
+    for (role, properties) in template.of_type("AWS::IAM::Role") {
+        assert!(properties.get("ManagedPolicyArns").is_none(), "{role} is given more than its own policy");
+    }
+}
+
+#[test]
+fn each_function_has_a_role_a_log_and_an_alias_of_its_own() {
+    let template = Template::expanded("production");
+    let functions = template.of_type("AWS::Lambda::Function");
+    assert_eq!(functions.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["Consumer", "Receiver"]);
+    for (name, function) in functions {
+        assert_eq!(function["Role"], arn(&format!("{name}Role")));
+        assert_eq!(function["LoggingConfig"]["LogGroup"], json!({ "Ref": format!("{name}Logs") }));
+        assert_eq!(function["LoggingConfig"]["LogFormat"], "JSON");
+        assert_eq!(function["Runtime"], "provided.al2023");
+        assert_eq!(function["Architectures"], json!(["arm64"]));
+        assert_eq!(template.properties(&format!("{name}Aliaslive"))["Name"], "live");
+    }
+    for (name, group) in template.of_type("AWS::Logs::LogGroup") {
+        assert_eq!(group["RetentionInDays"], json!({ "Ref": "LogRetentionDays" }), "{name}");
+    }
+}
+
+#[test]
+fn every_method_of_a_webhook_address_invokes_the_receivers_alias_and_nothing_else_does() {
+    let template = Template::expanded("production");
+    let routes = template.of_type("AWS::ApiGatewayV2::Route");
+    assert_eq!(routes.len(), 1);
+    assert_eq!(routes[0].1["RouteKey"], "ANY /webhooks/{endpoint}");
+    assert_eq!(routes[0].1["Target"], json!({ "Fn::Sub": "integrations/${ReceiverIntegration}" }));
+    let integration = template.properties("ReceiverIntegration");
+    assert_eq!(integration["IntegrationUri"], json!({ "Ref": "ReceiverAliaslive" }));
+    assert_eq!(integration["PayloadFormatVersion"], "2.0");
+    let permissions = template.of_type("AWS::Lambda::Permission");
+    assert_eq!(permissions.len(), 1);
+    assert_eq!(permissions[0].1["FunctionName"], json!({ "Ref": "ReceiverAliaslive" }));
+    let source = permissions[0].1["SourceArn"]["Fn::Sub"].as_str().unwrap();
+    assert!(source.ends_with(":${Api}/$default/*/webhooks/{endpoint}"), "{source}");
+    let stage = template.properties("ApiStage");
+    assert_eq!(stage["StageName"], "$default", "another name would become a part of the path");
+    assert_eq!(stage["DefaultRouteSettings"]["ThrottlingRateLimit"], 2000);
+    assert_eq!(stage["DefaultRouteSettings"]["ThrottlingBurstLimit"], 4000);
+    let log = stage["AccessLogSettings"]["Format"].as_str().unwrap();
+    assert!(log.len() < 3000);
+    for secret in ["header", "query", "authorizer"] {
+        assert!(!log.contains(secret), "the access log shows {secret}");
+    }
+}
+
+#[test]
+fn the_consumer_reports_each_message_alone_and_through_its_alias() {
+    let template = Template::expanded("production");
+    let mapping = template.properties("ConsumerDeliveries");
+    assert_eq!(mapping["FunctionResponseTypes"], json!(["ReportBatchItemFailures"]));
+    assert_eq!(mapping["FunctionName"], json!({ "Ref": "ConsumerAliaslive" }));
+    assert_eq!(mapping["EventSourceArn"], arn("DeliveryQueue"));
+    assert_eq!(mapping["ScalingConfig"]["MaximumConcurrency"], 5);
+    assert!(mapping.get("FilterCriteria").is_none(), "SQS deletes what a filter does not match");
+}
+
+#[test]
+fn the_queues_are_encrypted_and_take_nothing_that_travels_in_clear() {
+    let template = Template::expanded("production");
+    let queues = template.of_type("AWS::SQS::Queue");
+    assert_eq!(queues.len(), 2);
+    for (name, queue) in queues {
+        assert_eq!(queue["SqsManagedSseEnabled"], true, "{name}");
+        let policies = template.of_type("AWS::SQS::QueuePolicy");
+        let policy = policies.iter().find(|(_, policy)| policy["Queues"] == json!([{ "Ref": name }])).unwrap().1;
+        let statement = &policy["PolicyDocument"]["Statement"][0];
+        assert_eq!(statement["Effect"], "Deny");
+        assert_eq!(statement["Condition"], json!({ "Bool": { "aws:SecureTransport": "false" } }));
+    }
+    let queue = template.properties("DeliveryQueue");
+    assert_eq!(queue["RedrivePolicy"]["deadLetterTargetArn"], arn("DeadLetterQueue"));
+    let name = queue["QueueName"]["Fn::Sub"].as_str().unwrap();
+    let allowed = &template.properties("DeadLetterQueue")["RedriveAllowPolicy"];
+    assert_eq!(allowed["redrivePermission"], "byQueue");
+    let source = allowed["sourceQueueArns"][0]["Fn::Sub"].as_str().unwrap();
+    assert!(source.ends_with(&format!(":{name}")), "{source} is not the queue {name}");
+}
+
+#[test]
+fn the_ledger_is_kept_forgets_by_its_own_attribute_and_can_be_restored() {
+    let template = Template::expanded("production");
+    let resource = &template.0["Resources"]["Ledger"];
+    assert_eq!(resource["DeletionPolicy"], "Retain");
+    assert_eq!(resource["UpdateReplacePolicy"], "Retain");
+    let table = template.properties("Ledger");
+    assert_eq!(table["BillingMode"], "PAY_PER_REQUEST");
+    assert_eq!(table["TimeToLiveSpecification"], json!({ "AttributeName": "expires_at", "Enabled": true }));
+    assert_eq!(table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"], true);
+    assert_eq!(table["DeletionProtectionEnabled"], json!({ "Fn::If": ["IsProduction", true, false] }));
+    assert_eq!(
+        table["KeySchema"],
+        json!([
+            { "AttributeName": "event_key", "KeyType": "HASH" },
+            { "AttributeName": "body_key", "KeyType": "RANGE" }
+        ])
+    );
+}
+
+#[test]
+fn every_alarm_watches_what_exists_says_what_to_do_and_tells_somebody() {
+    let template = Template::expanded("production");
+    let mut watched = Vec::new();
+    for (name, alarm) in template.of_type("AWS::CloudWatch::Alarm") {
+        assert_eq!(alarm["AlarmActions"], json!([{ "Ref": "AlarmTopic" }]), "{name}");
+        assert_eq!(alarm["TreatMissingData"], "notBreaching", "{name}");
+        assert!(alarm["AlarmDescription"].as_str().unwrap().len() > 80, "{name} does not say what to do");
+        let dimensions = alarm["Dimensions"].as_array().unwrap();
+        assert_eq!(dimensions.len(), 1, "{name}");
+        let of = match &dimensions[0]["Value"] {
+            Value::Object(value) if value.contains_key("Ref") => value["Ref"].as_str().unwrap(),
+            Value::Object(value) => {
+                assert_eq!(value["Fn::GetAtt"][1], "QueueName", "{name}");
+                value["Fn::GetAtt"][0].as_str().unwrap()
+            }
+            other => panic!("{name} watches {other}"),
+        };
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        watched.push([
+            text(&alarm["Namespace"]),
+            text(&alarm["MetricName"]),
+            text(&dimensions[0]["Name"]),
+            of.to_owned(),
+        ]);
+    }
+    watched.sort();
+    assert_eq!(
+        watched,
+        [
+            ["AWS/ApiGateway", "5xx", "ApiId", "Api"],
+            ["AWS/Lambda", "Errors", "FunctionName", "Consumer"],
+            ["AWS/Lambda", "Errors", "FunctionName", "Receiver"],
+            ["AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", "DeliveryQueue"],
+            ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", "DeadLetterQueue"],
+        ]
+    );
+}
+
+#[test]
+fn every_stage_has_its_parameters_in_samconfig() {
+    let project = Project::find().unwrap();
+    let text = std::fs::read_to_string(project.path("infra/samconfig.toml")).unwrap();
+    let stages = Template::expanded("production").0["Parameters"]["Stage"]["AllowedValues"].clone();
+    for stage in
+        stages.as_array().unwrap().iter().map(|stage| stage.as_str().unwrap()).filter(|stage| *stage != "local")
+    {
+        assert!(text.contains(&format!("stack_name = \"wharf-{stage}\"")), "{stage}");
+        assert!(text.contains(&format!("Stage={stage}")), "{stage}");
+    }
+}
