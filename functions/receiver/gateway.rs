@@ -105,6 +105,15 @@ pub struct Answer {
     pub headers: HashMap<&'static str, String>,
     /// Text.
     pub body: String,
+    /// There are none. API Gateway does not ask for the member, and `cargo lambda watch` does.
+    cookies: [String; 0],
+}
+
+impl Answer {
+    /// An answer with one header.
+    pub fn new(status_code: u16, content_type: &str, body: String) -> Answer {
+        Answer { status_code, headers: HashMap::from([("content-type", content_type.to_owned())]), body, cookies: [] }
+    }
 }
 
 #[cfg(test)]
@@ -164,5 +173,14 @@ mod tests {
     #[test]
     fn what_claims_to_be_base64_and_is_not_is_said() {
         assert_eq!(request(r#","isBase64Encoded":true,"body":"***""#).take_body(100), Err(BodyError::NotBase64));
+    }
+
+    #[test]
+    fn an_answer_has_the_form_that_api_gateway_takes() {
+        let answer = Answer::new(200, "text/plain", "ok".to_owned());
+        assert_eq!(
+            serde_json::to_string(&answer).unwrap(),
+            r#"{"statusCode":200,"headers":{"content-type":"text/plain"},"body":"ok","cookies":[]}"#
+        );
     }
 }

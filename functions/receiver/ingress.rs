@@ -3,7 +3,6 @@
 //! What costs least is judged first, and nothing of a request is believed before its signature is. The sender gets a
 //! status and no more; the log gets the reason and the ids, one line a request.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -204,24 +203,18 @@ fn is_json(body: &[u8]) -> bool {
 }
 
 fn answer(outcome: &Result<Entry, Rejection>, endpoint: Option<&Endpoint>, arrival_id: &str) -> Answer {
-    let json_answer = |status_code: u16, word: &str| Answer {
-        status_code,
-        headers: HashMap::from([("content-type", "application/json".to_owned())]),
-        body: json!({ "status": word, "arrival_id": arrival_id }).to_string(),
+    let json_answer = |status: u16, word: &str| {
+        Answer::new(status, "application/json", json!({ "status": word, "arrival_id": arrival_id }).to_string())
     };
     match outcome {
         Ok(entry) => {
             if let Some(reply) = endpoint.and_then(|endpoint| endpoint.reply.as_ref()) {
-                return Answer {
-                    status_code: reply.status,
-                    headers: HashMap::from([("content-type", reply.content_type.clone())]),
-                    body: reply.body.clone(),
-                };
+                return Answer::new(reply.status, &reply.content_type, reply.body.clone());
             }
-            let status_code = endpoint.map_or(200, |endpoint| endpoint.provider.status_accepted);
+            let status = endpoint.map_or(200, |endpoint| endpoint.provider.status_accepted);
             match entry {
-                Entry::Queued { .. } => json_answer(status_code, "accepted"),
-                Entry::NotSubscribed { .. } => json_answer(status_code, "not_subscribed"),
+                Entry::Queued { .. } => json_answer(status, "accepted"),
+                Entry::NotSubscribed { .. } => json_answer(status, "not_subscribed"),
             }
         }
         Err(rejection) => {

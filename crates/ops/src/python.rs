@@ -47,7 +47,7 @@ pub fn interpreter(project: &Project, requirements: Requirements, progress: &dyn
         fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
     }
     let python = find_python()?;
-    run(Command::new(&python).args(["-m", "venv"]).arg(&folder)).with_context(|| {
+    run(Command::new(python).args(["-m", "venv"]).arg(&folder)).with_context(|| {
         format!("cannot make a virtual environment with {python}: its modules venv and ensurepip are needed (Debian: python3-venv)")
     })?;
     let list = folder.join("requirements.txt");
