@@ -32,7 +32,7 @@ async fn a_forged_an_unsigned_and_a_truncated_signature_get_400_and_nothing_reac
     for forged in [
         wharf.signed_with("another secret", "github", &PUSH, &body),
         headers(&PUSH),
-        headers(&[&PUSH[..], &[(SIGNATURE, signature.strip_suffix(char::is_alphanumeric).unwrap())]].concat()),
+        headers(&[&PUSH[..], &[(SIGNATURE, signature.get(..signature.len() - 2).unwrap())]].concat()),
         headers(&[&PUSH[..], &[(SIGNATURE, "")]].concat()),
         headers(&[&PUSH[..], &[(SIGNATURE, signature.strip_prefix("sha256=").unwrap())]].concat()),
     ] {
