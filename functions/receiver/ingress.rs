@@ -63,6 +63,10 @@ enum Rejection {
     SecretsUnavailable(#[from] SecretsUnavailable),
     #[error("{0}")]
     QueueUnavailable(#[from] QueueUnavailable),
+    #[error(
+        "the secrets and the queue together took longer than {budget_seconds} s, and the sender waits little longer"
+    )]
+    OutOfTime { budget_seconds: u64 },
 }
 
 impl From<BodyError> for Rejection {
@@ -86,6 +90,7 @@ impl Rejection {
             Rejection::NotJson => "not_json",
             Rejection::SecretsUnavailable(_) => "secrets_unavailable",
             Rejection::QueueUnavailable(_) => "queue_unavailable",
+            Rejection::OutOfTime { .. } => "out_of_time",
         }
     }
 
@@ -98,12 +103,8 @@ impl Rejection {
             Rejection::BodyNotBase64 => 400,
             Rejection::Refused(_) => endpoint.map_or(400, |endpoint| endpoint.provider.status_refused),
             Rejection::NotJson => 422,
-            Rejection::SecretsUnavailable(_) | Rejection::QueueUnavailable(_) => 503,
+            Rejection::SecretsUnavailable(_) | Rejection::QueueUnavailable(_) | Rejection::OutOfTime { .. } => 503,
         }
-    }
-
-    fn is_ours_to_mend(&self) -> bool {
-        matches!(self, Rejection::SecretsUnavailable(_) | Rejection::QueueUnavailable(_))
     }
 }
 
@@ -120,7 +121,11 @@ impl Ingress {
         let logged_name: String = name.chars().take(LOGGED_CHARACTERS_MAX).collect();
         let endpoint = request.endpoint().and_then(|name| self.endpoints.get(name));
         let outcome = match endpoint {
-            Some(endpoint) => self.admit(endpoint, request, now).await,
+            Some(endpoint) => {
+                let budget = budget(endpoint);
+                let admitted = tokio::time::timeout(budget, self.admit(endpoint, request, now)).await;
+                admitted.unwrap_or(Err(Rejection::OutOfTime { budget_seconds: budget.as_secs() }))
+            }
             None => Err(Rejection::UnknownEndpoint),
         };
         let answer = answer(&outcome, endpoint, &arrival_id);
@@ -156,7 +161,7 @@ impl Ingress {
         };
         let delivery = Delivery::accept(verified, arrival, body);
         let message = message::encode(&delivery)?;
-        let message_id = self.queue.send(message, &endpoint.name, budget(endpoint)).await?;
+        let message_id = self.queue.send(message, &endpoint.name).await?;
         Ok(Entry::Queued { delivery: Box::new(delivery), message_id })
     }
 
@@ -182,7 +187,8 @@ impl Ingress {
     }
 }
 
-/// How long the queue may take: the sender's patience less a second, within our own time-out less a second.
+/// How long an answer may take: the sender's patience less a second, within our own time-out less a second. A delivery that
+/// is stored a moment later comes again, and its second arrival is a duplicate.
 fn budget(endpoint: &Endpoint) -> Duration {
     let seconds = i64::from(endpoint.provider.patience_seconds).min(RECEIVER_TIMEOUT_SECONDS) - 1;
     Duration::from_secs(u64::try_from(seconds.max(1)).unwrap_or(1))
@@ -219,7 +225,7 @@ fn answer(outcome: &Result<Entry, Rejection>, endpoint: Option<&Endpoint>, arriv
         }
         Err(rejection) => {
             let status = rejection.status(endpoint);
-            let mut answer = json_answer(status, if rejection.is_ours_to_mend() { "unavailable" } else { "refused" });
+            let mut answer = json_answer(status, if status >= 500 { "unavailable" } else { "refused" });
             if status == 405 {
                 answer.headers.insert("allow", "POST".to_owned());
             }
@@ -256,7 +262,7 @@ fn record(outcome: &Result<Entry, Rejection>, answer: &Answer, endpoint: &str, a
             event_type,
             "verified, and of a type that the endpoint does not process"
         ),
-        Err(rejection) if rejection.is_ours_to_mend() => tracing::error!(
+        Err(rejection) if status >= 500 => tracing::error!(
             outcome = "unavailable",
             endpoint,
             status,

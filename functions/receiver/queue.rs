@@ -1,7 +1,5 @@
 //! Puts a delivery into SQS.
 
-use std::time::Duration;
-
 use aws_sdk_sqs::error::DisplayErrorContext;
 use thiserror::Error;
 
@@ -12,21 +10,11 @@ pub struct Queue {
     url: String,
 }
 
-/// Why a message is not known to be in the queue; it may be there all the same.
+/// A message is not known to be in the queue; it may be there all the same.
 #[derive(Debug, Error)]
-pub enum QueueUnavailable {
-    /// SQS refused it or could not be reached.
-    #[error("SQS: {cause}")]
-    Failed {
-        /// What happened.
-        cause: String,
-    },
-    /// The sender would not wait any longer.
-    #[error("SQS did not answer within {budget_millis} ms")]
-    TimedOut {
-        /// How long it was given.
-        budget_millis: u128,
-    },
+#[error("SQS: {cause}")]
+pub struct QueueUnavailable {
+    cause: String,
 }
 
 impl Queue {
@@ -39,13 +27,12 @@ impl Queue {
     /// group: in a fair queue, a noisy endpoint does not delay a quiet one.
     ///
     /// # Errors
-    /// [`QueueUnavailable`] after `budget` at the latest.
-    pub async fn send(&self, message: String, endpoint: &str, budget: Duration) -> Result<String, QueueUnavailable> {
+    /// If SQS refuses it or does not answer.
+    pub async fn send(&self, message: String, endpoint: &str) -> Result<String, QueueUnavailable> {
         let call = self.client.send_message().queue_url(&self.url).message_group_id(endpoint).message_body(message);
-        match tokio::time::timeout(budget, call.send()).await {
-            Ok(Ok(sent)) => Ok(sent.message_id.unwrap_or_default()),
-            Ok(Err(error)) => Err(QueueUnavailable::Failed { cause: DisplayErrorContext(error).to_string() }),
-            Err(_) => Err(QueueUnavailable::TimedOut { budget_millis: budget.as_millis() }),
+        match call.send().await {
+            Ok(sent) => Ok(sent.message_id.unwrap_or_default()),
+            Err(error) => Err(QueueUnavailable { cause: DisplayErrorContext(error).to_string() }),
         }
     }
 }

@@ -1,7 +1,14 @@
 //! A consumer may die, fail or panic at any moment: nothing is lost, and the next one finishes.
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use serde_json::json;
+use wharf::Delivery;
+use wharf::consumer::batch::Consumer;
+use wharf::consumer::dead_letter::DeadLetterQueue;
+use wharf::consumer::ledger::Ledger;
 use wharf_ops::log_tail::{Function, Line};
+use wharf_webhook::clock::UnixMillis;
+use wharf_webhook::message;
 
 use crate::harness::{ENDPOINTS, Wharf, now, orders_consumer};
 
@@ -71,4 +78,34 @@ async fn a_handler_that_fails_is_run_again_and_the_log_says_why_it_failed() {
     let (wharf, _) = the_first_attempt_ends_by("fail").await;
     let line = wharf.logged("the reason is logged", |line| line.text("reason") == Some("handler_failed")).await;
     assert_eq!(line.text("message"), Some("back to the queue: the handler failed: the warehouse is closed"));
+}
+
+#[tokio::test]
+async fn a_handler_that_hangs_is_cut_off_before_the_deadline_and_its_neighbour_lands() {
+    let wharf = Wharf::start().await;
+    let facts = wharf.stack.facts();
+    let configuration = facts.configuration();
+    let hang = async |delivery: Delivery| {
+        if delivery.event_id().unwrap().text == "o-hangs" {
+            std::future::pending::<()>().await;
+        }
+        Ok(())
+    };
+    let consumer = Consumer::new(
+        Ledger::new(aws_sdk_dynamodb::Client::new(&configuration), facts.table.clone()),
+        DeadLetterQueue::new(wharf.sqs().clone(), facts.dead_letter_queue_url.clone()),
+        move |delivery| hang(delivery),
+        now,
+    );
+    let record = |id: &str| json!({ "messageId": id, "body": message::encode(&wharf.delivery(id)).unwrap() });
+    let batch = json!({ "Records": [record("o-hangs"), record("o-lands")] });
+    // Lambda would end the invocation in four seconds; three of them are kept back for reporting.
+    let deadline = UnixMillis(now().0 + 4_000);
+    let response = consumer.process(serde_json::from_value(batch).unwrap(), deadline).await;
+
+    assert!(now() < deadline);
+    let failures: Vec<_> = response.batch_item_failures.iter().map(|failure| &*failure.item_identifier).collect();
+    assert_eq!(failures, ["o-hangs"]);
+    assert_eq!(wharf.records("shop", "o-lands").await[0].state, "completed");
+    assert_eq!(wharf.records("shop", "o-hangs").await[0].state, "processing");
 }
