@@ -8,7 +8,7 @@ use std::time::Duration;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures_util::future::join_all;
 use thiserror::Error;
-use wharf_webhook::clock::UnixMillis;
+use wharf_webhook::clock::{UnixMillis, UnixSeconds};
 use wharf_webhook::delivery::Delivery;
 use wharf_webhook::ledger::{Standing, State};
 use wharf_webhook::limits::{CONSUMER_RESERVE_SECONDS, LEASE_MARGIN_SECONDS};
@@ -30,9 +30,9 @@ pub struct Consumer<H> {
 /// What became of a message that can be acknowledged.
 enum Done {
     /// Its event is completed.
-    Landed { delivery: Box<Delivery>, attempt: u32 },
+    Landed { attempt: u32 },
     /// Its event was settled before it came.
-    Duplicate { delivery: Box<Delivery>, state: State },
+    Duplicate { state: State },
     /// It lies in the dead-letter queue.
     DeadLettered { problem: String },
 }
@@ -43,9 +43,9 @@ enum Again {
     #[error("a newer release wrote it: {0}")]
     NewerVersion(MessageError),
     #[error("another worker has the event until {until}")]
-    Held { until: wharf_webhook::clock::UnixSeconds },
+    Held { until: UnixSeconds },
     #[error("the next attempt is due at {until}")]
-    NotDue { until: wharf_webhook::clock::UnixSeconds },
+    NotDue { until: UnixSeconds },
     #[error("another worker was faster, and is through already")]
     Overtaken,
     #[error("the handler failed: {0}")]
@@ -111,96 +111,34 @@ where
 
     /// Processes one message and says in the log what became of it. Returns whether it goes back to the queue.
     async fn process_message(&self, record: &SqsMessage, deadline: UnixMillis) -> bool {
-        let message_id = record.message_id.as_deref();
-        let body = record.body.as_deref().unwrap_or_default();
         let started_at = (self.now)();
-        let duration_ms = || (self.now)().0 - started_at.0;
-        let decoded = match message::decode(body) {
-            Ok(delivery) => Ok(delivery),
-            Err(error @ MessageError::NewerVersion { .. }) => Err(Err(Again::NewerVersion(error))),
-            Err(MessageError::Undecodable { problem }) => Err(self.give_up(body, problem).await),
+        let body = record.body.as_deref().unwrap_or_default();
+        let (delivery, outcome) = match message::decode(body) {
+            Ok(delivery) => {
+                let outcome = self.process_delivery(&delivery, deadline).await;
+                (Some(delivery), outcome)
+            }
+            Err(error @ MessageError::NewerVersion { .. }) => (None, Err(Again::NewerVersion(error))),
+            Err(MessageError::Undecodable { problem }) => (None, self.give_up(body, problem).await),
         };
-        let (endpoint, key, arrival_id) = match &decoded {
-            Ok(delivery) => (
-                Some(delivery.endpoint().to_owned()),
-                Some(delivery.key().to_string()),
-                Some(delivery.arrival_id().to_owned()),
-            ),
-            Err(_) => (None, None, None),
-        };
-        let outcome = match decoded {
-            Ok(delivery) => self.process_delivery(delivery, deadline).await,
-            Err(outcome) => outcome,
-        };
-        match &outcome {
-            Ok(Done::Landed { delivery, attempt }) => tracing::info!(
-                outcome = "landed",
-                endpoint,
-                delivery.key = key,
-                event_id = delivery.event_id().map(|stated| stated.text.as_str()),
-                event_type = delivery.event_type().map(|stated| stated.text.as_str()),
-                arrival_id,
-                message_id,
-                attempt,
-                age_ms = (self.now)().0 - delivery.received_at().0,
-                duration_ms = duration_ms(),
-                "processed, and completed in the ledger"
-            ),
-            Ok(Done::Duplicate { delivery, state }) => tracing::info!(
-                outcome = "duplicate",
-                endpoint,
-                delivery.key = key,
-                event_id = delivery.event_id().map(|stated| stated.text.as_str()),
-                event_type = delivery.event_type().map(|stated| stated.text.as_str()),
-                arrival_id,
-                message_id,
-                state = %state,
-                duration_ms = duration_ms(),
-                "a copy of an event that is settled: nothing was run"
-            ),
-            Ok(Done::DeadLettered { problem }) => tracing::error!(
-                outcome = "dead_lettered",
-                message_id,
-                duration_ms = duration_ms(),
-                "moved to the dead-letter queue: {problem}"
-            ),
-            Err(again) if again.is_expected() => tracing::info!(
-                outcome = "again",
-                endpoint,
-                delivery.key = key,
-                arrival_id,
-                message_id,
-                reason = again.word(),
-                duration_ms = duration_ms(),
-                "back to the queue: {again}"
-            ),
-            Err(again) => tracing::error!(
-                outcome = "again",
-                endpoint,
-                delivery.key = key,
-                arrival_id,
-                message_id,
-                reason = again.word(),
-                duration_ms = duration_ms(),
-                "back to the queue: {again}"
-            ),
-        }
+        log(&outcome, delivery.as_ref(), record.message_id.as_deref(), started_at, (self.now)());
         outcome.is_err()
     }
 
-    async fn process_delivery(&self, delivery: Delivery, deadline: UnixMillis) -> Result<Done, Again> {
+    async fn process_delivery(&self, delivery: &Delivery, deadline: UnixMillis) -> Result<Done, Again> {
         let lease_until = deadline.seconds_rounded_up().plus(LEASE_MARGIN_SECONDS);
-        let delivery = Box::new(delivery);
-        let lease = match self.ledger.claim(&delivery, lease_until, (self.now)().seconds()).await? {
+        let lease = match self.ledger.claim(delivery, lease_until, (self.now)().seconds()).await? {
             Claim::Granted(lease) => lease,
-            Claim::Refused(Standing::Settled(state)) => return Ok(Done::Duplicate { delivery, state }),
+            Claim::Refused(Standing::Settled(state)) => return Ok(Done::Duplicate { state }),
             Claim::Refused(Standing::Held { until }) => return Err(Again::Held { until }),
             Claim::Refused(Standing::NotDue { until }) => return Err(Again::NotDue { until }),
             Claim::Refused(Standing::Open) => return Err(Again::Overtaken),
         };
-        self.handle(Delivery::clone(&delivery).at_attempt(lease.attempt), deadline).await?;
-        self.complete(&lease).await?;
-        Ok(Done::Landed { delivery, attempt: lease.attempt })
+        self.handle(delivery.clone().at_attempt(lease.attempt), deadline).await?;
+        if !self.ledger.complete(&lease, (self.now)().seconds()).await? {
+            return Err(Again::LeaseLost);
+        }
+        Ok(Done::Landed { attempt: lease.attempt })
     }
 
     /// Runs the handler as a task of its own, so that its panic ends nothing else, and ends it when its time is up.
@@ -218,13 +156,80 @@ where
         }
     }
 
-    async fn complete(&self, lease: &Lease) -> Result<(), Again> {
-        if self.ledger.complete(lease, (self.now)().seconds()).await? { Ok(()) } else { Err(Again::LeaseLost) }
-    }
-
     /// Moves what can never be processed out of the way, with the reason.
     async fn give_up(&self, body: &str, problem: String) -> Result<Done, Again> {
         self.dead_letters.send(body, &problem).await?;
         Ok(Done::DeadLettered { problem })
+    }
+}
+
+/// The message's line in the log.
+fn log(
+    outcome: &Result<Done, Again>,
+    delivery: Option<&Delivery>,
+    message_id: Option<&str>,
+    started_at: UnixMillis,
+    now: UnixMillis,
+) {
+    let endpoint = delivery.map(Delivery::endpoint);
+    let key = delivery.map(|delivery| delivery.key().as_str());
+    let event_id = delivery.and_then(Delivery::event_id).map(|stated| stated.text.as_str());
+    let event_type = delivery.and_then(Delivery::event_type).map(|stated| stated.text.as_str());
+    let arrival_id = delivery.map(Delivery::arrival_id);
+    let duration_ms = now.0 - started_at.0;
+    match outcome {
+        Ok(Done::Landed { attempt }) => tracing::info!(
+            outcome = "landed",
+            endpoint,
+            delivery.key = key,
+            event_id,
+            event_type,
+            arrival_id,
+            message_id,
+            attempt,
+            age_ms = delivery.map(|delivery| now.0 - delivery.received_at().0),
+            duration_ms,
+            "processed, and completed in the ledger"
+        ),
+        Ok(Done::Duplicate { state }) => tracing::info!(
+            outcome = "duplicate",
+            endpoint,
+            delivery.key = key,
+            event_id,
+            event_type,
+            arrival_id,
+            message_id,
+            state = %state,
+            duration_ms,
+            "a copy of an event that is settled: nothing was run"
+        ),
+        Ok(Done::DeadLettered { problem }) => tracing::error!(
+            outcome = "dead_lettered",
+            message_id,
+            duration_ms,
+            "moved to the dead-letter queue: {problem}"
+        ),
+        Err(again) if again.is_expected() => tracing::info!(
+            outcome = "again",
+            endpoint,
+            delivery.key = key,
+            event_id,
+            arrival_id,
+            message_id,
+            reason = again.word(),
+            duration_ms,
+            "back to the queue: {again}"
+        ),
+        Err(again) => tracing::error!(
+            outcome = "again",
+            endpoint,
+            delivery.key = key,
+            event_id,
+            arrival_id,
+            message_id,
+            reason = again.word(),
+            duration_ms,
+            "back to the queue: {again}"
+        ),
     }
 }

@@ -94,7 +94,7 @@ async fn a_handler_that_hangs_is_cut_off_before_the_deadline_and_its_neighbour_l
     let consumer = Consumer::new(
         Ledger::new(aws_sdk_dynamodb::Client::new(&configuration), facts.table.clone()),
         DeadLetterQueue::new(wharf.sqs().clone(), facts.dead_letter_queue_url.clone()),
-        move |delivery| hang(delivery),
+        hang,
         now,
     );
     let record = |id: &str| json!({ "messageId": id, "body": message::encode(&wharf.delivery(id)).unwrap() });
