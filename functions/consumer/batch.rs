@@ -16,7 +16,7 @@ use wharf_webhook::message::{self, MessageError};
 
 use super::HandlerError;
 use super::dead_letter::{DeadLetterError, DeadLetterQueue};
-use super::ledger::{Claim, Lease, Ledger, LedgerError};
+use super::ledger::{Claim, Ledger, LedgerError};
 
 /// Everything that a batch is processed with.
 #[derive(Debug)]

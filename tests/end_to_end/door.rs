@@ -163,3 +163,23 @@ async fn while_the_queue_is_gone_senders_get_503_and_are_asked_to_come_again() {
     assert_eq!(answer.headers["retry-after"], "30");
     assert_eq!(wharf.count(Function::Receiver, "unavailable").await, 1);
 }
+
+#[tokio::test]
+async fn no_line_of_the_log_holds_a_body_a_secret_or_a_signature() {
+    let wharf = Wharf::start().await;
+    let body = b"{\"card\":\"4242-4242\"}";
+    let genuine = wharf.signed("github", &PUSH, body);
+    let forged = wharf.signed_with("another secret", "github", &PUSH, body);
+    assert_eq!(wharf.post("github", genuine.clone(), body).await.status, 200);
+    assert_eq!(wharf.post("github", forged.clone(), body).await.status, 400);
+    assert_eq!(wharf.post("github", genuine.clone(), b"{\"card\":").await.status, 400);
+    wharf.completed("github", "d-1").await;
+    wharf.logged("the consumer has logged it", |line| line.text("outcome") == Some("landed")).await;
+    for line in wharf.log().await {
+        let line = line.fields.to_string();
+        let digits = |headers: &http::HeaderMap| headers[SIGNATURE].to_str().unwrap().replace("sha256=", "");
+        for private in ["card", "4242", wharf.secret("github"), "another secret", &digits(&genuine), &digits(&forged)] {
+            assert!(!line.contains(private), "{private} in {line}");
+        }
+    }
+}

@@ -53,7 +53,7 @@ pub async fn run(project: &Project, arguments: &Arguments) -> Result<()> {
     // What can be missing on this machine is missed before minutes are spent on building.
     port.require_free()?;
     python::interpreter(project, python::EMULATOR, &progress)?;
-    progress("building the functions (the first time takes minutes)");
+    progress("building the functions");
     project.build_functions()?;
     let options = Options {
         port,
@@ -77,7 +77,7 @@ async fn stay_up(project: &Project, stack: &Stack, endpoints: &Endpoints) -> Res
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let mut tail = LogTail::new(stack, now())?;
     stack.facts().write(project)?;
-    write_function_environment(project, stack)?;
+    write_function_environment(project, stack).await?;
     let _facts_end_with_us = RemoveOnDrop(project, stack.facts());
     introduce(project, stack, endpoints)?;
     loop {
@@ -114,21 +114,20 @@ fn function_environment(project: &Project) -> PathBuf {
 }
 
 /// `target/ops/functions.env`: what `cargo lambda watch` needs to run the functions against this stack.
-fn write_function_environment(project: &Project, stack: &Stack) -> Result<()> {
+async fn write_function_environment(project: &Project, stack: &Stack) -> Result<()> {
     let facts = stack.facts();
+    let mut variables = stack.function_environment().await?;
+    variables.extend(
+        [
+            ("AWS_ENDPOINT_URL", facts.aws_endpoint_url.as_str()),
+            ("AWS_REGION", &facts.region),
+            ("AWS_ACCESS_KEY_ID", &facts.access_key_id),
+            ("AWS_SECRET_ACCESS_KEY", &facts.secret_access_key),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned())),
+    );
+    let text: String = variables.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
     let path = function_environment(project);
-    let lines = [
-        ("AWS_ENDPOINT_URL", facts.aws_endpoint_url.as_str()),
-        ("AWS_REGION", &facts.region),
-        ("AWS_ACCESS_KEY_ID", &facts.access_key_id),
-        ("AWS_SECRET_ACCESS_KEY", &facts.secret_access_key),
-        ("AWS_SESSION_TOKEN", "test"),
-        ("WHARF_STAGE", wharf_ops::stack::STAGE),
-        ("WHARF_QUEUE_URL", &facts.queue_url),
-        ("WHARF_TABLE", &facts.table),
-        ("WHARF_DEAD_LETTER_QUEUE_URL", &facts.dead_letter_queue_url),
-    ];
-    let text: String = lines.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
     fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 

@@ -22,6 +22,8 @@ pub struct Emulator {
     child: Child,
     port: u16,
     folder: PathBuf,
+    /// Held as long as the folder is in use.
+    _lock: File,
 }
 
 /// On which port of the loopback interface it listens.
@@ -73,11 +75,7 @@ impl Emulator {
     }
 
     async fn start_on(project: &Project, interpreter: &PathBuf, port: u16) -> Result<Emulator> {
-        let folder = project.made(&format!("run/{port}"));
-        if folder.exists() {
-            fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
-        }
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        let (folder, lock) = make_run_folder(project, port)?;
         let log_path = folder.join("emulator.log");
         let log = File::create(&log_path).with_context(|| format!("cannot write {}", log_path.display()))?;
         let mut command = Command::new(interpreter);
@@ -104,7 +102,7 @@ impl Emulator {
             .stderr(log)
             .spawn()
             .context("cannot start the emulator")?;
-        let mut emulator = Emulator { child, port, folder };
+        let mut emulator = Emulator { child, port, folder, _lock: lock };
         emulator.wait_until_ready().await?;
         Ok(emulator)
     }
@@ -166,6 +164,30 @@ pub const ACCESS_KEY_ID: &str = "test";
 pub const SECRET_ACCESS_KEY: &str = "test";
 /// The region that everything local is in.
 pub const REGION: &str = "us-east-1";
+
+/// Makes the folder of an emulator on this port, and removes those that were left behind by one that was killed: nobody
+/// holds their locks.
+fn make_run_folder(project: &Project, port: u16) -> Result<(PathBuf, File)> {
+    let all = project.made("run");
+    fs::create_dir_all(&all).with_context(|| format!("cannot make the folder {}", all.display()))?;
+    // One at a time, so that nobody takes a folder for left behind that is just being made.
+    let path = project.made("run.lock");
+    let one_at_a_time = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    one_at_a_time.lock().with_context(|| format!("cannot lock {}", path.display()))?;
+    for left in fs::read_dir(&all).with_context(|| format!("cannot read {}", all.display()))?.flatten() {
+        let is_unused = File::open(left.path().join("lock")).is_ok_and(|lock| lock.try_lock().is_ok());
+        if is_unused {
+            // Another process may be at the same.
+            let _ = fs::remove_dir_all(left.path());
+        }
+    }
+    let folder = all.join(format!("{port}-{}", std::process::id()));
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    let path = folder.join("lock");
+    let lock = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    lock.lock().with_context(|| format!("cannot lock {}", path.display()))?;
+    Ok((folder, lock))
+}
 
 /// A port that is free now.
 fn free_port() -> Result<u16> {

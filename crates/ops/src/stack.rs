@@ -148,6 +148,34 @@ impl Stack {
         Ok(output)
     }
 
+    /// The variables that the template sets for the functions, all together.
+    ///
+    /// # Errors
+    /// If the emulator does not say.
+    pub async fn function_environment(&self) -> Result<BTreeMap<String, String>> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Configuration {
+            environment: Environment,
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Environment {
+            variables: BTreeMap<String, String>,
+        }
+        let mut variables = BTreeMap::new();
+        for function in ["receiver", "consumer"] {
+            let name = format!("{STACK_NAME}-{function}");
+            let url = format!("{}/2015-03-31/functions/{name}/configuration", self.emulator.url());
+            let answer = reqwest::get(&url).await.with_context(|| format!("cannot ask for {name}"))?;
+            let text = answer.text().await.with_context(|| format!("cannot ask for {name}"))?;
+            let configuration: Configuration =
+                serde_json::from_str(&text).with_context(|| format!("{name} has no environment: {text}"))?;
+            variables.extend(configuration.environment.variables);
+        }
+        Ok(variables)
+    }
+
     /// Its emulator.
     pub fn emulator(&self) -> &Emulator {
         &self.emulator
