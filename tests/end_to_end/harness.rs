@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use aws_sdk_sqs::types::{MessageSystemAttributeName, QueueAttributeName};
@@ -278,9 +280,14 @@ pub fn shipped_consumer() -> PathBuf {
     env!("CARGO_BIN_EXE_consumer").into()
 }
 
-/// The consumer of `examples/orders.rs`, whose handler can be made to fail.
+/// The consumer of `examples/orders.rs`, whose handler can be made to fail. `cargo test --test` does not build examples,
+/// and would run these tests with an old one; so it is built here, which takes no time where it is built.
 pub fn orders_consumer() -> PathBuf {
-    let path = receiver().parent().unwrap().join("examples/orders");
-    assert!(path.exists(), "{} is not built: `cargo test` does, `cargo test --test` does not", path.display());
-    path
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let built = BUILT.get_or_init(|| {
+        let build = Command::new(env!("CARGO")).args(["build", "--quiet", "--example", "orders"]).status().unwrap();
+        assert!(build.success(), "examples/orders.rs cannot be built");
+        receiver().parent().unwrap().join("examples/orders")
+    });
+    built.clone()
 }
