@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use lambda_runtime::tracing::subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::LevelFilter;
 use wharf_webhook::clock::UnixMillis;
 
 /// Runs a function until Lambda ends the process. If it cannot start, the log says why.
@@ -13,7 +13,7 @@ use wharf_webhook::clock::UnixMillis;
 /// where they have a `timestamp` too, so both are always there. Bodies, secrets and signatures are never logged.
 pub async fn run(function: impl Future<Output = Result<(), lambda_runtime::Error>>) -> ExitCode {
     let level = std::env::var("AWS_LAMBDA_LOG_LEVEL").ok().and_then(|level| LevelFilter::from_str(&level).ok());
-    lambda_runtime::tracing::subscriber::fmt()
+    tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
         .with_current_span(false)

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Serialize;
 use wharf_webhook::clock::UnixSeconds;
+use wharf_webhook::idempotency::IdempotencyKey;
 use wharf_webhook::ledger::RecordKey;
 
 use crate::stack::Facts;
@@ -45,11 +46,9 @@ pub struct RecordView {
 /// If the ledger cannot be read.
 pub async fn find(facts: &Facts, endpoint: &str, id: &str) -> Result<Vec<RecordView>> {
     let dynamodb = aws_sdk_dynamodb::Client::new(&facts.configuration());
-    // `<id>:<digest>`, as the log shows it, is one record; `<id>` is all of that id.
-    let (event, body) = match id.rsplit_once(':') {
-        Some((event, digest)) if digest.len() == 64 => (event, Some(digest)),
-        _ => (id, None),
-    };
+    let key = IdempotencyKey::parse(id).with_context(|| format!("{id:?} cannot be the id of an event"))?;
+    // A key with a body is one record; without, all of that id.
+    let (event, body) = key.event_and_body();
     let mut records = Vec::new();
     let mut pages = dynamodb
         .query()

@@ -16,7 +16,7 @@
 use std::fmt;
 
 use crate::clock::UnixSeconds;
-use crate::delivery::IdempotencyKey;
+use crate::idempotency::IdempotencyKey;
 
 /// The version of a record that is written, and the newest that is read.
 pub const VERSION: u32 = 1;
@@ -142,7 +142,7 @@ impl fmt::Display for State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::signature::Digest;
+    use crate::idempotency::Digest;
 
     const NOW: UnixSeconds = UnixSeconds(1_754_000_000);
 

@@ -11,7 +11,8 @@
 //! | [`provider`] | how each sender signs, as data |
 //! | [`secret`] | what an endpoint and its sender share |
 //! | [`signature`] | verifying a request, and signing one |
-//! | [`delivery`] | one verified arrival of an event, and its idempotency key |
+//! | [`idempotency`] | what makes two deliveries the same event |
+//! | [`delivery`] | one verified arrival of an event |
 //! | [`message`] | the queue message that carries a delivery from the receiver to the consumer |
 //! | [`ledger`] | what a record means at an instant |
 //! | [`limits`] | every size and duration, and the relations between them |
@@ -21,6 +22,7 @@ pub mod endpoints;
 pub mod provider;
 pub mod secret;
 pub mod signature;
+pub mod idempotency;
 pub mod delivery;
 pub mod message;
 pub mod ledger;

@@ -13,9 +13,10 @@ use serde_json::ser::{CompactFormatter, Formatter};
 use thiserror::Error;
 
 use crate::clock::UnixMillis;
-use crate::delivery::{Delivery, IdempotencyKey};
+use crate::delivery::Delivery;
+use crate::idempotency::{Digest, IdempotencyKey};
 use crate::limits::MESSAGE_BYTES_MAX;
-use crate::signature::{Digest, Stated};
+use crate::signature::Stated;
 
 /// The version that is written, and the newest that is read.
 pub const VERSION: u32 = 1;
@@ -154,7 +155,7 @@ pub fn decode(text: &str) -> Result<Delivery, MessageError> {
     Ok(Delivery {
         endpoint: endpoint.ok_or_else(|| undecodable("`source` is not /webhooks/{endpoint}"))?.to_owned(),
         provider: message.provider,
-        key: IdempotencyKey::from_message(&message.id).ok_or_else(|| undecodable("`id` is no idempotency key"))?,
+        key: IdempotencyKey::parse(&message.id).ok_or_else(|| undecodable("`id` is no idempotency key"))?,
         event_id: message.eventid.map(|text| Stated { text, signed: message.eventidsigned.unwrap_or(false) }),
         event_type: message.typesigned.map(|signed| Stated { text: message.event_type, signed }),
         arrival_id: message.arrivalid,

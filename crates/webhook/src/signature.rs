@@ -6,18 +6,17 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::fmt;
 
 use hmac::{Hmac, KeyInit, Mac};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::value::RawValue;
 use sha1::Sha1;
-use sha2::{Digest as _, Sha256, Sha384, Sha512};
+use sha2::{Sha256, Sha384, Sha512};
 use subtle::ConstantTimeEq;
 use thiserror::Error;
 
 use crate::clock::{UnixMillis, UnixSeconds};
-use crate::delivery::IdempotencyKey;
+use crate::idempotency::{Digest, IdempotencyKey};
 use crate::limits::SIGNATURES_MAX;
 use crate::provider::{Algorithm, IdRating, Part, Provider, Scheme, Source, Timestamp, TimestampUnit};
 use crate::secret::{Secret, Secrets};
@@ -49,10 +48,6 @@ pub struct Stated {
     /// Whether the signature covers it. If not, whoever has captured one signed body can state anything here.
     pub signed: bool,
 }
-
-/// A SHA-256 digest; shown in lower-case hexadecimal.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Digest([u8; 32]);
 
 /// Why a request was turned away. For the log; the sender learns the status and nothing else.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -429,39 +424,6 @@ fn json_member(body: &[u8], pointer: &str) -> Option<String> {
         b'"' => serde_json::from_str::<String>(at.get()).ok().filter(|text| !text.is_empty()),
         b'-' | b'0'..=b'9' => Some(at.get().to_owned()),
         _ => None,
-    }
-}
-
-impl Digest {
-    /// The SHA-256 digest of these bytes.
-    pub fn of(bytes: &[u8]) -> Digest {
-        Digest(Sha256::digest(bytes).into())
-    }
-
-    fn of_parts(parts: &[&[u8]]) -> Digest {
-        let mut hash = Sha256::new();
-        parts.iter().for_each(|part| hash.update(part));
-        Digest(hash.finalize().into())
-    }
-
-    /// The digest that 64 lower-case hexadecimal digits stand for.
-    pub fn from_hex(text: &str) -> Option<Digest> {
-        let mut bytes = [0; 32];
-        hex::decode_to_slice(text, &mut bytes).ok()?;
-        let digest = Digest(bytes);
-        (digest.to_string() == text).then_some(digest)
-    }
-}
-
-impl fmt::Display for Digest {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&hex::encode(self.0))
-    }
-}
-
-impl fmt::Debug for Digest {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Digest({self})")
     }
 }
 
