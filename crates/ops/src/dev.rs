@@ -74,6 +74,7 @@ pub async fn run(project: &Project, arguments: &Arguments) -> Result<()> {
 
 /// Shows deliveries until Ctrl-C or SIGTERM.
 async fn stay_up(project: &Project, stack: &Stack, endpoints: &Endpoints) -> Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for Ctrl-C")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let mut tail = LogTail::new(stack, now())?;
     stack.facts().write(project)?;
@@ -82,13 +83,14 @@ async fn stay_up(project: &Project, stack: &Stack, endpoints: &Endpoints) -> Res
     introduce(project, stack, endpoints)?;
     loop {
         tokio::select! {
-            _ = tokio::signal::ctrl_c() => break,
+            _ = interrupt.recv() => break,
             _ = terminate.recv() => break,
             () = tokio::time::sleep(TAIL_INTERVAL) => {}
         }
-        for line in tail.next().await.with_context(|| {
-            format!("the local stack is gone; its log was {}", stack.emulator().log_path().display())
-        })? {
+        let lines = tail.next().await.with_context(|| {
+            format!("the local stack has ended. Its last words:\n{}", stack.emulator().last_words())
+        })?;
+        for line in lines {
             show(&line);
         }
     }

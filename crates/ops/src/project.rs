@@ -11,7 +11,11 @@ use wharf_webhook::endpoints::Endpoints;
 pub struct Project {
     root: PathBuf,
     target: PathBuf,
+    made: PathBuf,
 }
+
+/// Leads what `cargo ops` makes elsewhere than to `target/ops`, so that a test leaves a running local stack's facts alone.
+const FOLDER_VARIABLE: &str = "WHARF_OPS_FOLDER";
 
 impl Project {
     /// The checkout that this program was built in.
@@ -34,7 +38,9 @@ impl Project {
             let folder = metadata.get(name).and_then(serde_json::Value::as_str);
             Ok(PathBuf::from(folder.with_context(|| format!("`cargo metadata` printed no {name}"))?))
         };
-        Ok(Project { root: folder("workspace_root")?, target: folder("target_directory")? })
+        let target = folder("target_directory")?;
+        let made = std::env::var_os(FOLDER_VARIABLE).map_or_else(|| target.join("ops"), PathBuf::from);
+        Ok(Project { root: folder("workspace_root")?, target, made })
     }
 
     /// A file or folder of the checkout.
@@ -42,9 +48,9 @@ impl Project {
         self.root.join(name)
     }
 
-    /// A file or folder that `cargo ops` made; all of them are in `target/ops`, so `cargo clean` removes them.
+    /// A file or folder that `cargo ops` made; all of them are in `target/ops`, so that `cargo clean` removes them.
     pub fn made(&self, name: &str) -> PathBuf {
-        self.target.join("ops").join(name)
+        self.made.join(name)
     }
 
     /// The binary that `cargo build` makes of a function.

@@ -60,7 +60,7 @@ pub async fn find(facts: &Facts, endpoint: &str, id: &str) -> Result<Vec<RecordV
         .items()
         .send();
     while let Some(item) = pages.next().await {
-        records.push(view(&item.context("cannot read the ledger")?)?);
+        records.push(view(&item.context("cannot read the ledger of the local stack: is `cargo ops dev` still up?")?)?);
     }
     records.retain(|record| body.is_none_or(|body| record.body_key == body));
     Ok(records)

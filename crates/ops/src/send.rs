@@ -77,7 +77,10 @@ pub async fn run(project: &Project, arguments: &Arguments) -> Result<()> {
     for _ in 0..arguments.times {
         let started = Instant::now();
         let request = client.post(&url).headers(headers.clone()).body(sample.body.clone());
-        let answer = request.send().await.with_context(|| format!("cannot post to {url}"))?;
+        let answer = request.send().await.with_context(|| match &arguments.url {
+            Some(_) => format!("cannot post to {url}"),
+            None => format!("cannot post to {url}: is `cargo ops dev` still up?"),
+        })?;
         let status = answer.status();
         let body = answer.text().await.context("the answer broke off")?;
         println!("{} {status} in {} ms  {body}", sample.event, started.elapsed().as_millis());

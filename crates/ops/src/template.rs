@@ -73,11 +73,8 @@ pub fn lint(project: &Project, progress: &dyn Fn(&str)) -> Result<()> {
     }
     for file in files {
         progress(&format!("cfn-lint {}", project.relative(&file).display()));
-        let status = Command::new(&interpreter)
-            .args(["-m", "cfnlint", "--"])
-            .arg(&file)
-            .status()
-            .context("cannot run cfn-lint")?;
+        let cfn_lint = interpreter.with_file_name("cfn-lint");
+        let status = Command::new(cfn_lint).arg(&file).status().context("cannot run cfn-lint")?;
         if !status.success() {
             bail!("cfn-lint finds fault with {}", project.relative(&file).display());
         }

@@ -1,10 +1,15 @@
 //! What `cargo ops` says when something is not as it should be.
 
-#![expect(clippy::unwrap_used, reason = "what goes wrong in a test is a failure of the test")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "what goes wrong in a test is a failure of the test")]
 
-use std::net::TcpListener;
-use std::path::Path;
-use std::process::{Command, Output};
+use std::fs::{self, File};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output};
+use std::time::{Duration, Instant};
+
+use wharf_ops::project::Project;
 
 fn ops(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_wharf-ops")).args(arguments).output().unwrap()
@@ -50,4 +55,114 @@ fn a_missing_python_is_said_with_what_to_install_before_anything_is_built() {
 fn an_endpoint_that_does_not_exist_is_answered_with_those_that_do() {
     let error = error(&ops(&["send", "no-such-endpoint"]));
     assert!(error.starts_with("error: endpoints.toml has no endpoint \"no-such-endpoint\"; it has "), "{error}");
+}
+
+/// `cargo ops dev` of this test, ended with it.
+struct Dev {
+    child: Child,
+    folder: PathBuf,
+}
+
+impl Dev {
+    fn start(name: &str) -> Dev {
+        // A folder of its own, so that the local stack of whoever runs the tests is left alone.
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("ops-{name}"));
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        let installed = Project::find().unwrap().made("python");
+        fs::create_dir_all(&installed).unwrap();
+        symlink(installed, folder.join("python")).unwrap();
+        let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+        let child = Command::new(env!("CARGO_BIN_EXE_wharf-ops"))
+            .args(["dev", "--port", &port.to_string()])
+            .env("WHARF_OPS_FOLDER", &folder)
+            .stdout(File::create(folder.join("output.txt")).unwrap())
+            .spawn()
+            .unwrap();
+        let mut dev = Dev { child, folder };
+        dev.until_it_prints("Deliveries, as they arrive and land");
+        dev
+    }
+
+    fn output(&self) -> String {
+        fs::read_to_string(self.folder.join("output.txt")).unwrap()
+    }
+
+    fn until_it_prints(&mut self, text: &str) {
+        let started = Instant::now();
+        while !self.output().contains(text) {
+            assert_eq!(self.child.try_wait().unwrap(), None, "it has ended: {}", self.output());
+            assert!(started.elapsed() < Duration::from_secs(300), "waited for {text:?}: {}", self.output());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn facts(&self) -> serde_json::Value {
+        serde_json::from_str(&fs::read_to_string(self.folder.join("stack.json")).unwrap()).unwrap()
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn dev_tells_how_to_reach_its_stack_shows_what_arrives_and_ctrl_c_stops_all_that_it_started() {
+    let mut dev = Dev::start("ctrl-c");
+    let facts = dev.facts();
+    let names: Vec<_> = facts.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(
+        names,
+        [
+            "access_key_id",
+            "api_url",
+            "aws_endpoint_url",
+            "dead_letter_queue_url",
+            "endpoints",
+            "queue_url",
+            "region",
+            "secret_access_key",
+            "table"
+        ]
+    );
+    let endpoint = &facts["endpoints"][0];
+    for name in ["name", "url", "provider", "secret"] {
+        assert!(!endpoint[name].as_str().unwrap().is_empty(), "{name}");
+    }
+
+    let body = dev.folder.join("body.json");
+    fs::write(&body, "{}").unwrap();
+    let sent = Command::new(env!("CARGO_BIN_EXE_wharf-ops"))
+        .args(["send", endpoint["name"].as_str().unwrap(), "--body"])
+        .arg(&body)
+        .env("WHARF_OPS_FOLDER", &dev.folder)
+        .output()
+        .unwrap();
+    assert!(sent.status.success(), "{sent:?}");
+    dev.until_it_prints("answered 2");
+
+    let pid = dev.child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    assert!(dev.child.wait().unwrap().success(), "{}", dev.output());
+    let address = facts["aws_endpoint_url"].as_str().unwrap().replace("http://", "");
+    assert!(TcpStream::connect(address).is_err(), "the emulator is still up");
+    assert!(!dev.folder.join("stack.json").exists());
+    assert_eq!(fs::read_dir(dev.folder.join("run")).unwrap().count(), 0);
+}
+
+#[test]
+fn the_local_stack_ends_even_if_dev_is_killed() {
+    let mut dev = Dev::start("killed");
+    let address = dev.facts()["aws_endpoint_url"].as_str().unwrap().replace("http://", "");
+    assert!(TcpStream::connect(&address).is_ok());
+    dev.child.kill().unwrap();
+    dev.child.wait().unwrap();
+    let started = Instant::now();
+    while TcpStream::connect(&address).is_ok() {
+        assert!(started.elapsed() < Duration::from_secs(30), "the emulator is still up");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
