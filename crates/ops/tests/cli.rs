@@ -1,6 +1,6 @@
 //! What `cargo ops` says when something is not as it should be.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "what goes wrong in a test is a failure of the test")]
+#![expect(clippy::unwrap_used, reason = "what goes wrong in a test is a failure of the test")]
 
 use std::fs::{self, File};
 use std::net::{TcpListener, TcpStream};
