@@ -69,7 +69,9 @@ impl Project {
     /// If it is not there, or with all its problems.
     pub fn endpoints(&self) -> Result<Endpoints> {
         let path = self.path("endpoints.toml");
-        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = std::fs::read_to_string(&path).with_context(|| {
+            format!("cannot read {}, which says what is accepted: the README shows how to write one", path.display())
+        })?;
         Ok(Endpoints::parse(&text)?)
     }
 

@@ -345,7 +345,7 @@ impl Reader<'_> {
         let table = value.get_ref().as_table();
         if table.is_none() {
             let found = value.get_ref().type_str();
-            self.problem(value.span().start, format!("{place} must be a table, and is a {found}"));
+            self.problem(value.span().start, format!("{place} must be a table, and its type is {found}"));
         }
         table
     }
@@ -355,7 +355,7 @@ impl Reader<'_> {
         let at = value.span().start;
         let text = value.get_ref().as_str().map(|text| (at, text.to_owned()));
         if text.is_none() {
-            self.problem(at, format!("`{key}` must be a text, and is a {}", value.get_ref().type_str()));
+            self.problem(at, format!("`{key}` must be a text, and its type is {}", value.get_ref().type_str()));
         }
         text
     }
@@ -381,7 +381,7 @@ impl Reader<'_> {
             .as_integer()
             .and_then(|integer| i64::from_str_radix(integer.as_str(), integer.radix()).ok());
         if integer.is_none() {
-            self.problem(at, format!("`{key}` must be a whole number, and is a {}", value.get_ref().type_str()));
+            self.problem(at, format!("`{key}` must be a whole number, and its type is {}", value.get_ref().type_str()));
         }
         integer.map(|integer| (at, integer))
     }
@@ -493,7 +493,7 @@ signature = { header = "X-S" }
                     "`events` is empty, so that nothing would be processed: leave it out to process all types".into()
                 ),
                 (11, "`event_id`: \"body:/id\" is neither \"header:NAME\" nor \"json:/pointer\"".into()),
-                (12, "`tolerance_seconds` must be a whole number, and is a string".into()),
+                (12, "`tolerance_seconds` must be a whole number, and its type is string".into()),
                 (12, "`header` names \"X S\", which is not a header's name".into()),
                 (
                     12,
@@ -519,7 +519,7 @@ signature = { header = "X-S" }
         let none = "there is no endpoint: add a table [endpoints.NAME] with its provider";
         assert_eq!(problems(""), [(1, none.into())]);
         assert_eq!(problems("# nothing\n[endpoints]\n"), [(2, none.into())]);
-        assert_eq!(problems("endpoints = 3"), [(1, "`endpoints` must be a table, and is a integer".into())]);
+        assert_eq!(problems("endpoints = 3"), [(1, "`endpoints` must be a table, and its type is integer".into())]);
     }
 
     #[test]
