@@ -87,7 +87,7 @@ impl Again {
 
 impl<H, F> Consumer<H>
 where
-    H: Fn(Delivery) -> F,
+    H: Fn(Delivery) -> F + Clone + Send + 'static,
     F: Future<Output = Result<(), HandlerError>> + Send + 'static,
 {
     /// A consumer with this handler, which reads the time by `now`.
@@ -145,7 +145,8 @@ where
     async fn handle(&self, delivery: Delivery, deadline: UnixMillis) -> Result<(), Again> {
         let budget_millis = deadline.0 - CONSUMER_RESERVE_SECONDS * 1000 - (self.now)().0;
         let budget = Duration::from_millis(u64::try_from(budget_millis).unwrap_or(0));
-        let mut task = tokio::spawn((self.handler)(delivery));
+        let handler = self.handler.clone();
+        let mut task = tokio::spawn(async move { handler(delivery).await });
         match tokio::time::timeout(budget, &mut task).await {
             Ok(Ok(handled)) => handled.map_err(Again::HandlerFailed),
             Ok(Err(_)) => Err(Again::HandlerPanicked),

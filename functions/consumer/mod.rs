@@ -56,7 +56,7 @@ impl fmt::Display for HandlerError {
 /// it does not start, and its log says all that is missing in one message.
 pub async fn run<H, F>(handler: H) -> ExitCode
 where
-    H: Fn(Delivery) -> F,
+    H: Fn(Delivery) -> F + Clone + Send + 'static,
     F: Future<Output = Result<(), HandlerError>> + Send + 'static,
 {
     process::run(serve(handler)).await
@@ -64,7 +64,7 @@ where
 
 async fn serve<H, F>(handler: H) -> Result<(), lambda_runtime::Error>
 where
-    H: Fn(Delivery) -> F,
+    H: Fn(Delivery) -> F + Clone + Send + 'static,
     F: Future<Output = Result<(), HandlerError>> + Send + 'static,
 {
     let mut environment = Environment::default();

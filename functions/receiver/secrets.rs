@@ -1,18 +1,19 @@
 //! The endpoints' secrets: SSM parameters `/wharf/<stage>/<endpoint>`, one secret a line, newest first.
 //!
 //! They are fetched together at start and used for [`SECRET_TTL_SECONDS`], so a rotation needs no deployment. A signature
-//! that fits none has them fetched again if the copy is older than [`SECRET_REFRESH_SECONDS`]: a secret that was just
-//! added works at once, and a forger causes two look-ups a minute at most. While SSM cannot be reached, the last copy
-//! serves; a parameter that is gone, or that we may no longer read, ends it.
+//! that fits none has them fetched again if SSM was last asked more than [`SECRET_REFRESH_SECONDS`] ago: a secret that was
+//! just added works at once, and a forger causes two look-ups a minute at most. While SSM cannot be reached, the last copy
+//! serves and SSM is asked again as often; a parameter that is gone, or that we may no longer read, ends it.
 
 use std::collections::HashMap;
 
-use aws_sdk_ssm::error::{DisplayErrorContext, ProvideErrorMetadata};
+use aws_sdk_ssm::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_ssm::operation::get_parameters::{GetParametersError, GetParametersOutput};
 use thiserror::Error;
 use tokio::sync::Mutex;
 use wharf_webhook::clock::UnixSeconds;
 use wharf_webhook::endpoints::{Endpoint, Endpoints};
-use wharf_webhook::limits::{SECRET_REFRESH_SECONDS, SECRET_TTL_SECONDS};
+use wharf_webhook::limits::{SECRET_REFRESH_SECONDS, SECRET_RETRY_SECONDS, SECRET_TTL_SECONDS};
 use wharf_webhook::secret::{SecretError, Secrets};
 
 /// How many names `GetParameters` takes.
@@ -30,9 +31,14 @@ pub struct SecretStore {
 /// What is known of one endpoint's secrets.
 #[derive(Debug)]
 struct Copy {
-    fetched_at: UnixSeconds,
+    /// When SSM was last asked.
+    asked_at: UnixSeconds,
+    /// How long that holds.
+    usable_seconds: i64,
     secrets: Result<Secrets, SecretsUnavailable>,
 }
+
+type ParametersAnswer = Result<GetParametersOutput, SdkError<GetParametersError>>;
 
 /// Why an endpoint has no secrets: always ours to mend.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -81,7 +87,11 @@ impl SecretStore {
         let endpoints: Vec<&Endpoint> = endpoints.iter().collect();
         let mut copies = self.copies.lock().await;
         for some in endpoints.chunks(NAMES_MAX) {
-            self.fetch(some, &mut copies, now).await;
+            let answer = self.ask(some).await;
+            for endpoint in some {
+                let copy = self.copy_of(endpoint, &answer, copies.get(&endpoint.name), now);
+                copies.insert(endpoint.name.clone(), copy);
+            }
         }
     }
 
@@ -91,16 +101,14 @@ impl SecretStore {
     /// [`SecretsUnavailable`]
     pub async fn get(&self, endpoint: &Endpoint, now: UnixSeconds) -> Result<Secrets, SecretsUnavailable> {
         let mut copies = self.copies.lock().await;
-        let usable_seconds = match copies.get(&endpoint.name) {
-            Some(Copy { secrets: Ok(_), .. }) => SECRET_TTL_SECONDS,
-            Some(Copy { secrets: Err(_), .. }) => SECRET_REFRESH_SECONDS,
-            None => 0,
-        };
-        self.secrets_no_older_than(usable_seconds, endpoint, &mut copies, now).await
+        match copies.get(&endpoint.name) {
+            Some(copy) if age_seconds(copy, now) < copy.usable_seconds => copy.secrets.clone(),
+            _ => self.fetch(endpoint, &mut copies, now).await,
+        }
     }
 
-    /// The secrets of an endpoint after a signature fitted none of those that [`SecretStore::get`] returned; `None` if the
-    /// copy was fetched only just now.
+    /// The secrets of an endpoint after a signature fitted none of those that [`SecretStore::get`] returned; `None` if SSM
+    /// was asked only just now.
     ///
     /// # Errors
     /// [`SecretsUnavailable`]
@@ -110,65 +118,74 @@ impl SecretStore {
         now: UnixSeconds,
     ) -> Result<Option<Secrets>, SecretsUnavailable> {
         let mut copies = self.copies.lock().await;
-        if copies.get(&endpoint.name).is_some_and(|copy| age_seconds(copy, now) < SECRET_REFRESH_SECONDS) {
-            return Ok(None);
+        match copies.get(&endpoint.name) {
+            Some(copy) if age_seconds(copy, now) < SECRET_REFRESH_SECONDS => Ok(None),
+            _ => self.fetch(endpoint, &mut copies, now).await.map(Some),
         }
-        self.secrets_no_older_than(0, endpoint, &mut copies, now).await.map(Some)
     }
 
-    async fn secrets_no_older_than(
+    async fn fetch(
         &self,
-        usable_seconds: i64,
         endpoint: &Endpoint,
         copies: &mut HashMap<String, Copy>,
         now: UnixSeconds,
     ) -> Result<Secrets, SecretsUnavailable> {
-        if copies.get(&endpoint.name).is_none_or(|copy| age_seconds(copy, now) >= usable_seconds) {
-            self.fetch(&[endpoint], copies, now).await;
-        }
-        let unreachable = || SecretsUnavailable::Unreachable {
-            name: self.parameter(endpoint),
-            cause: "it was not asked for".to_owned(),
-        };
-        copies.get(&endpoint.name).map_or_else(|| Err(unreachable()), |copy| copy.secrets.clone())
+        let answer = self.ask(&[endpoint]).await;
+        let copy = self.copy_of(endpoint, &answer, copies.get(&endpoint.name), now);
+        let secrets = copy.secrets.clone();
+        copies.insert(endpoint.name.clone(), copy);
+        secrets
     }
 
-    /// Asks SSM for at most ten endpoints' secrets and notes what it says.
-    async fn fetch(&self, endpoints: &[&Endpoint], copies: &mut HashMap<String, Copy>, now: UnixSeconds) {
+    /// Asks SSM for at most ten endpoints' secrets.
+    async fn ask(&self, endpoints: &[&Endpoint]) -> ParametersAnswer {
         let names = endpoints.iter().map(|endpoint| self.parameter(endpoint)).collect();
-        let answer = self.client.get_parameters().set_names(Some(names)).with_decryption(true).send().await;
-        for endpoint in endpoints {
-            let name = self.parameter(endpoint);
-            let secrets = match &answer {
-                Ok(found) => match found.parameters().iter().find(|parameter| parameter.name() == Some(&name)) {
-                    Some(parameter) => {
-                        Secrets::parse(parameter.value().unwrap_or_default(), endpoint.provider.signature.secret)
-                            .map_err(|cause| SecretsUnavailable::Unusable { name, cause })
+        self.client.get_parameters().set_names(Some(names)).with_decryption(true).send().await
+    }
+
+    /// What SSM's answer means for an endpoint of which `earlier` was known.
+    fn copy_of(
+        &self,
+        endpoint: &Endpoint,
+        answer: &ParametersAnswer,
+        earlier: Option<&Copy>,
+        now: UnixSeconds,
+    ) -> Copy {
+        let name = self.parameter(endpoint);
+        let known = |secrets| Copy { asked_at: now, usable_seconds: SECRET_TTL_SECONDS, secrets: Ok(secrets) };
+        let unavailable = |usable_seconds, unavailable: SecretsUnavailable| {
+            tracing::error!(endpoint = endpoint.name, "the endpoint answers 503 until this is mended: {unavailable}");
+            Copy { asked_at: now, usable_seconds, secrets: Err(unavailable) }
+        };
+        match answer {
+            Ok(found) => match found.parameters().iter().find(|parameter| parameter.name() == Some(&name)) {
+                Some(parameter) => {
+                    let form = endpoint.provider.signature.secret;
+                    match Secrets::parse(parameter.value().unwrap_or_default(), form) {
+                        Ok(secrets) => known(secrets),
+                        Err(cause) => unavailable(SECRET_REFRESH_SECONDS, SecretsUnavailable::Unusable { name, cause }),
                     }
-                    None => Err(SecretsUnavailable::Absent { name }),
-                },
-                Err(error) if error.code() == Some("AccessDeniedException") => {
-                    Err(SecretsUnavailable::Denied { name, cause: DisplayErrorContext(error).to_string() })
                 }
-                Err(error) => match copies.get(&endpoint.name) {
-                    Some(Copy { secrets: Ok(earlier), .. }) => {
-                        tracing::warn!(
-                            endpoint = endpoint.name,
-                            cause = %DisplayErrorContext(error),
-                            "SSM cannot be reached: the earlier copy of the secrets serves on"
-                        );
-                        Ok(earlier.clone())
-                    }
-                    _ => Err(SecretsUnavailable::Unreachable { name, cause: DisplayErrorContext(error).to_string() }),
-                },
-            };
-            if let Err(unavailable) = &secrets {
-                tracing::error!(
-                    endpoint = endpoint.name,
-                    "the endpoint answers 503 until this is mended: {unavailable}"
-                );
+                None => unavailable(SECRET_REFRESH_SECONDS, SecretsUnavailable::Absent { name }),
+            },
+            Err(error) if error.code() == Some("AccessDeniedException") => {
+                let cause = DisplayErrorContext(error).to_string();
+                unavailable(SECRET_REFRESH_SECONDS, SecretsUnavailable::Denied { name, cause })
             }
-            copies.insert(endpoint.name.clone(), Copy { fetched_at: now, secrets });
+            Err(error) => match earlier.map(|copy| &copy.secrets) {
+                Some(Ok(secrets)) => {
+                    tracing::warn!(
+                        endpoint = endpoint.name,
+                        cause = %DisplayErrorContext(error),
+                        "SSM cannot be reached: the earlier copy of the secrets serves on"
+                    );
+                    Copy { usable_seconds: SECRET_REFRESH_SECONDS, ..known(secrets.clone()) }
+                }
+                Some(Err(_)) | None => {
+                    let cause = DisplayErrorContext(error).to_string();
+                    unavailable(SECRET_RETRY_SECONDS, SecretsUnavailable::Unreachable { name, cause })
+                }
+            },
         }
     }
 
@@ -178,5 +195,5 @@ impl SecretStore {
 }
 
 fn age_seconds(copy: &Copy, now: UnixSeconds) -> i64 {
-    now.0.saturating_sub(copy.fetched_at.0)
+    now.0.saturating_sub(copy.asked_at.0)
 }

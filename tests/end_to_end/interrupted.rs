@@ -3,6 +3,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::json;
 use wharf::Delivery;
+use wharf::consumer::HandlerError;
 use wharf::consumer::batch::Consumer;
 use wharf::consumer::dead_letter::DeadLetterQueue;
 use wharf::consumer::ledger::Ledger;
@@ -80,32 +81,55 @@ async fn a_handler_that_fails_is_run_again_and_the_log_says_why_it_failed() {
     assert_eq!(line.text("message"), Some("back to the queue: the handler failed: the warehouse is closed"));
 }
 
+/// Processes the orders `o-1` and `o-2` in one batch, with four seconds until Lambda ends the invocation, of which three are
+/// kept back for reporting. Returns the orders that go back to the queue, and the two records' states.
+async fn one_batch<F>(
+    wharf: &Wharf,
+    handler: impl Fn(Delivery) -> F + Clone + Send + 'static,
+) -> (Vec<String>, [String; 2])
+where
+    F: Future<Output = Result<(), HandlerError>> + Send + 'static,
+{
+    let facts = wharf.stack.facts();
+    let configuration = facts.configuration();
+    let consumer = Consumer::new(
+        Ledger::new(aws_sdk_dynamodb::Client::new(&configuration), facts.table.clone()),
+        DeadLetterQueue::new(wharf.sqs().clone(), facts.dead_letter_queue_url.clone()),
+        handler,
+        now,
+    );
+    let record = |id: &str| json!({ "messageId": id, "body": message::encode(&wharf.delivery(id)).unwrap() });
+    let batch = json!({ "Records": [record("o-1"), record("o-2")] });
+    let deadline = UnixMillis(now().0 + 4_000);
+    let response = consumer.process(serde_json::from_value(batch).unwrap(), deadline).await;
+    assert!(now() < deadline);
+    let back = response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect();
+    let state = async |id| wharf.records("shop", id).await.remove(0).state;
+    (back, [state("o-1").await, state("o-2").await])
+}
+
 #[tokio::test]
 async fn a_handler_that_hangs_is_cut_off_before_the_deadline_and_its_neighbour_lands() {
     let wharf = Wharf::start().await;
-    let facts = wharf.stack.facts();
-    let configuration = facts.configuration();
     let hang = async |delivery: Delivery| {
-        if delivery.event_id().unwrap().text == "o-hangs" {
+        if delivery.event_id().unwrap().text == "o-1" {
             std::future::pending::<()>().await;
         }
         Ok(())
     };
-    let consumer = Consumer::new(
-        Ledger::new(aws_sdk_dynamodb::Client::new(&configuration), facts.table.clone()),
-        DeadLetterQueue::new(wharf.sqs().clone(), facts.dead_letter_queue_url.clone()),
-        hang,
-        now,
-    );
-    let record = |id: &str| json!({ "messageId": id, "body": message::encode(&wharf.delivery(id)).unwrap() });
-    let batch = json!({ "Records": [record("o-hangs"), record("o-lands")] });
-    // Lambda would end the invocation in four seconds; three of them are kept back for reporting.
-    let deadline = UnixMillis(now().0 + 4_000);
-    let response = consumer.process(serde_json::from_value(batch).unwrap(), deadline).await;
+    let (back, states) = one_batch(&wharf, hang).await;
+    assert_eq!(back, ["o-1"]);
+    assert_eq!(states, ["processing", "completed"]);
+}
 
-    assert!(now() < deadline);
-    let failures: Vec<_> = response.batch_item_failures.iter().map(|failure| &*failure.item_identifier).collect();
-    assert_eq!(failures, ["o-hangs"]);
-    assert_eq!(wharf.records("shop", "o-lands").await[0].state, "completed");
-    assert_eq!(wharf.records("shop", "o-hangs").await[0].state, "processing");
+#[tokio::test]
+async fn a_handler_that_panics_before_it_first_waits_hurts_only_its_own_event() {
+    let wharf = Wharf::start().await;
+    let panic_at_once = |delivery: Delivery| {
+        assert_ne!(delivery.event_id().unwrap().text, "o-1", "a bug in the handler");
+        std::future::ready(Ok(()))
+    };
+    let (back, states) = one_batch(&wharf, panic_at_once).await;
+    assert_eq!(back, ["o-1"]);
+    assert_eq!(states, ["processing", "completed"]);
 }

@@ -1,5 +1,9 @@
 //! A secret can be changed without losing an event.
 
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
 use aws_sdk_ssm::types::ParameterType;
 use wharf::receiver::secrets::{SecretStore, SecretsUnavailable};
 use wharf_webhook::clock::UnixSeconds;
@@ -76,18 +80,76 @@ async fn a_secret_that_is_added_works_after_30_seconds_and_one_that_is_dropped_i
     assert_eq!(store.get(endpoint, NOW.plus(660)).await, Ok(secrets("newest")));
 }
 
+/// A way to the emulator that can be cut and mended.
+struct Wire {
+    address: SocketAddr,
+    is_cut: Arc<AtomicBool>,
+    connections: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+impl Wire {
+    fn to(target: String) -> Wire {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let wire = Wire { address, is_cut: Arc::default(), connections: Arc::default() };
+        let (is_cut, connections) = (wire.is_cut.clone(), wire.connections.clone());
+        std::thread::spawn(move || {
+            for incoming in listener.incoming().map(Result::unwrap) {
+                if is_cut.load(Ordering::SeqCst) {
+                    continue;
+                }
+                let outgoing = TcpStream::connect(&target).unwrap();
+                let both = [(&incoming, &outgoing), (&outgoing, &incoming)];
+                let both = both.map(|(from, to)| (from.try_clone().unwrap(), to.try_clone().unwrap()));
+                // Known before anything flows, so that it can be cut as soon as anything has.
+                connections.lock().unwrap().extend([incoming, outgoing]);
+                for (mut from, mut to) in both {
+                    std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+                }
+            }
+        });
+        wire
+    }
+
+    fn cut(&self) {
+        self.is_cut.store(true, Ordering::SeqCst);
+        for connection in self.connections.lock().unwrap().drain(..) {
+            let _ = connection.shutdown(Shutdown::Both);
+        }
+    }
+
+    fn mend(&self) {
+        self.is_cut.store(false, Ordering::SeqCst);
+    }
+}
+
 #[tokio::test]
-async fn while_ssm_cannot_be_reached_the_last_copy_serves() {
+async fn while_ssm_cannot_be_reached_the_last_copy_serves_and_it_is_asked_again_soon() {
     let wharf = Wharf::start_with(ENDPOINTS, shipped_consumer(), &[("github", "old")]).await;
     let configuration = wharf.stack.facts().configuration();
-    let retry = aws_smithy_types::retry::RetryConfig::disabled();
-    let client =
-        aws_sdk_ssm::Client::from_conf(aws_sdk_ssm::config::Builder::from(&configuration).retry_config(retry).build());
-    let store = SecretStore::new(client, "local");
-    let endpoint = wharf.endpoint("github").clone();
-    let old = Secrets::parse("old", SecretForm::Utf8).unwrap();
-    assert_eq!(store.get(&endpoint, NOW).await, Ok(old.clone()));
-    drop(wharf);
-    assert_eq!(store.get(&endpoint, NOW.plus(300)).await, Ok(old.clone()));
-    assert_eq!(store.get_after_mismatch(&endpoint, NOW.plus(330)).await, Ok(Some(old)));
+    let wire = Wire::to(wharf.stack.facts().aws_endpoint_url.replace("http://", ""));
+    let client = aws_sdk_ssm::config::Builder::from(&configuration)
+        .endpoint_url(format!("http://{}", wire.address))
+        .retry_config(aws_smithy_types::retry::RetryConfig::disabled());
+    let store = SecretStore::new(aws_sdk_ssm::Client::from_conf(client.build()), "local");
+    let endpoint = wharf.endpoint("github");
+    let secrets = |text: &str| Ok(Secrets::parse(text, SecretForm::Utf8).unwrap());
+
+    // Without a copy there is nothing to serve: SSM is asked again after a second.
+    wire.cut();
+    assert!(matches!(store.get(endpoint, NOW).await, Err(SecretsUnavailable::Unreachable { .. })));
+    wire.mend();
+    assert!(matches!(store.get(endpoint, NOW).await, Err(SecretsUnavailable::Unreachable { .. })));
+    assert_eq!(store.get(endpoint, NOW.plus(1)).await, secrets("old"));
+
+    // The copy is due at second 301, and its secret was dropped meanwhile: one failure to ask must not give it another
+    // five minutes.
+    let ssm = aws_sdk_ssm::Client::new(&configuration);
+    let call = ssm.put_parameter().name("/wharf/local/github").value("new").overwrite(true);
+    call.r#type(ParameterType::SecureString).send().await.unwrap();
+    wire.cut();
+    assert_eq!(store.get(endpoint, NOW.plus(301)).await, secrets("old"));
+    wire.mend();
+    assert_eq!(store.get(endpoint, NOW.plus(330)).await, secrets("old"));
+    assert_eq!(store.get(endpoint, NOW.plus(331)).await, secrets("new"));
 }

@@ -59,6 +59,10 @@ pub const SECRET_TTL_SECONDS: i64 = 300;
 /// forger causes at most one look-up in that time.
 pub const SECRET_REFRESH_SECONDS: i64 = 30;
 
+/// How soon the receiver asks again for a secret that it has no copy of because SSM did not answer, in seconds: until then
+/// the endpoint answers 503, and some senders never come again.
+pub const SECRET_RETRY_SECONDS: i64 = 1;
+
 const _: () = assert!(
     BODY_BYTES_MAX.div_ceil(3) * 4 + HEADER_BYTES_MAX * HEADER_GROWTH_MAX + ENVELOPE_BYTES_MAX <= MESSAGE_BYTES_MAX,
     "the largest accepted request must fit a queue message"
@@ -83,3 +87,4 @@ const _: () = assert!(
     "a message that was redriven at the last moment must find its record"
 );
 const _: () = assert!(SECRET_REFRESH_SECONDS < SECRET_TTL_SECONDS, "a mismatch refreshes sooner than age does");
+const _: () = assert!(SECRET_RETRY_SECONDS < SECRET_REFRESH_SECONDS, "nothing at all is worse than an old copy");
