@@ -186,8 +186,10 @@ fn ascii_json(message: &Message) -> String {
     }
     let mut bytes = Vec::with_capacity(message.data_base64.len() + 2048);
     let written = message.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, Ascii));
-    debug_assert!(written.is_ok(), "a Vec takes all that is written, and the message has no map with other keys");
-    String::from_utf8(bytes).unwrap_or_default()
+    #[expect(clippy::expect_used, reason = "a Vec takes all that is written, and every name in the message is text")]
+    written.expect("the message is JSON");
+    #[expect(clippy::expect_used, reason = "ASCII is UTF-8")]
+    String::from_utf8(bytes).expect("the message is ASCII")
 }
 
 #[cfg(test)]
