@@ -71,9 +71,9 @@ impl Requirements {
     }
 }
 
-/// A Python that is new enough.
+/// A Python that the pinned packages run on: some of them ask for 3.11.
 fn find_python() -> Result<&'static str> {
-    const VERSION: &str = "import sys; sys.exit(0 if sys.version_info >= (3, 10) else 1)";
+    const VERSION: &str = "import sys; sys.exit(0 if sys.version_info >= (3, 11) else 1)";
     let is_new_enough = |name: &str| {
         let status = Command::new(name).args(["-c", VERSION]).stdout(Stdio::null()).stderr(Stdio::null()).status();
         status.is_ok_and(|status| status.success())
@@ -81,21 +81,18 @@ fn find_python() -> Result<&'static str> {
     match ["python3", "python"].into_iter().find(|name| is_new_enough(name)) {
         Some(name) => Ok(name),
         None => bail!(
-            "there is no Python 3.10 or newer on the PATH, which runs the local stack. Install it (Debian and Ubuntu: \
+            "there is no Python 3.11 or newer on the PATH, which runs the local stack. Install it (Debian and Ubuntu: \
              `apt-get install python3 python3-venv`, macOS: `brew install python`), then run this again"
         ),
     }
 }
 
-/// Runs a command to its end.
-///
-/// # Errors
-/// With what it printed, if it does not succeed.
-pub fn run(command: &mut Command) -> Result<Vec<u8>> {
+/// Runs a command to its end; if it does not succeed, the error has what it printed.
+fn run(command: &mut Command) -> Result<()> {
     let program = Path::new(command.get_program()).display().to_string();
     let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot run {program}"))?;
     if !output.status.success() {
         bail!("{program}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr).trim());
     }
-    Ok(output.stdout)
+    Ok(())
 }

@@ -46,7 +46,7 @@ fn a_missing_python_is_said_with_what_to_install_before_anything_is_built() {
         .output()
         .unwrap();
     let error = error(&output);
-    assert!(error.starts_with("error: there is no Python 3.10 or newer on the PATH"), "{error}");
+    assert!(error.starts_with("error: there is no Python 3.11 or newer on the PATH"), "{error}");
     assert!(error.contains("apt-get install python3 python3-venv"), "{error}");
     assert!(!target.join("debug").exists());
 }
