@@ -92,12 +92,16 @@ fn each_function_may_do_what_it_does_and_no_more() {
     let parameters = json!({
         "Fn::Sub": "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter/wharf/${Stage}/*"
     });
+    let offered = json!({
+        "Fn::Sub": "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter/wharf/${Stage}/*/offered"
+    });
     assert_eq!(
         template.permissions("ReceiverRole"),
         [
             ("logs:CreateLogStream".to_owned(), arn("ReceiverLogs")),
             ("logs:PutLogEvents".to_owned(), arn("ReceiverLogs")),
             ("ssm:GetParameters".to_owned(), parameters),
+            ("ssm:PutParameter".to_owned(), offered),
             ("sqs:SendMessage".to_owned(), arn("DeliveryQueue")),
         ]
     );

@@ -33,6 +33,8 @@ enum Done {
     Landed { attempt: u32 },
     /// Its event was settled before it came.
     Duplicate { state: State },
+    /// Its body came under another id before, and the endpoint guards against that.
+    Replayed,
     /// It lies in the dead-letter queue.
     DeadLettered { problem: String },
 }
@@ -127,6 +129,9 @@ where
 
     async fn process_delivery(&self, delivery: &Delivery, deadline: UnixMillis) -> Result<Done, Again> {
         let lease_until = deadline.seconds_rounded_up().plus(LEASE_MARGIN_SECONDS);
+        if delivery.replay_guard() && !self.ledger.guard(delivery, (self.now)().seconds()).await? {
+            return Ok(Done::Replayed);
+        }
         let lease = match self.ledger.claim(delivery, lease_until, (self.now)().seconds()).await? {
             Claim::Granted(lease) => lease,
             Claim::Refused(Standing::Settled(state)) => return Ok(Done::Duplicate { state }),
@@ -203,6 +208,17 @@ fn log(
             state = %state,
             duration_ms,
             "a copy of an event that is settled: nothing was run"
+        ),
+        Ok(Done::Replayed) => tracing::warn!(
+            outcome = "replayed",
+            endpoint,
+            delivery.key = key,
+            event_id,
+            event_type,
+            arrival_id,
+            message_id,
+            duration_ms,
+            "a body that came under another id before: nothing was run"
         ),
         Ok(Done::DeadLettered { problem }) => tracing::error!(
             outcome = "dead_lettered",

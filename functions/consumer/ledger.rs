@@ -143,6 +143,37 @@ impl Ledger {
         }
     }
 
+    /// Claims a delivery's body for its key, for as long as the ledger remembers. Returns whether it is the key's own: if not,
+    /// the same body came under another id before.
+    ///
+    /// This is a write of its own before the claim: a worker that dies between the two leaves a guard that names the same
+    /// key, which lets every copy of the event pass.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; then nothing may be processed.
+    pub async fn guard(&self, delivery: &Delivery, now: UnixSeconds) -> Result<bool, LedgerError> {
+        let key = RecordKey::guard(delivery.endpoint(), delivery.body_digest());
+        let written = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key("event_key", text(&key.event))
+            .key("body_key", text(&key.body))
+            .update_expression("SET claimed_by = :key, expires_at = :expires_at, version = :version")
+            .condition_expression("attribute_not_exists(event_key) OR expires_at <= :now OR claimed_by = :key")
+            .expression_attribute_values(":key", text(delivery.key().as_str()))
+            .expression_attribute_values(":now", number(now.0))
+            .expression_attribute_values(":expires_at", number(now.plus(RECORD_RETENTION_SECONDS).0))
+            .expression_attribute_values(":version", number(i64::from(VERSION)))
+            .send()
+            .await;
+        match written {
+            Ok(_) => Ok(true),
+            Err(SdkError::ServiceError(error)) if error.err().is_conditional_check_failed_exception() => Ok(false),
+            Err(error) => Err(LedgerError::Unavailable { cause: DisplayErrorContext(error).to_string() }),
+        }
+    }
+
     /// Completes the event of a lease. Returns whether it was still ours; if not, another worker has claimed the event.
     ///
     /// # Errors

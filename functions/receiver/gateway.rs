@@ -18,6 +18,8 @@ pub struct Request {
     #[serde(default)]
     pub raw_path: String,
     #[serde(default)]
+    raw_query_string: String,
+    #[serde(default)]
     headers: HashMap<String, String>,
     request_context: RequestContext,
     #[serde(default)]
@@ -59,6 +61,12 @@ impl Request {
     /// `POST`
     pub fn method(&self) -> &str {
         &self.request_context.http.method
+    }
+
+    /// The whole address, as a sender knows it that posts to `public_url`: `https://hooks.example.com`.
+    pub fn url(&self, public_url: &str) -> String {
+        let query = if self.raw_query_string.is_empty() { "" } else { "?" };
+        format!("{}{}{query}{}", public_url.trim_end_matches('/'), self.raw_path, self.raw_query_string)
     }
 
     /// The last part of `/webhooks/{endpoint}`; `None` for any other path.
@@ -112,7 +120,13 @@ pub struct Answer {
 impl Answer {
     /// An answer with one header.
     pub fn new(status_code: u16, content_type: &str, body: String) -> Answer {
-        Answer { status_code, headers: HashMap::from([("content-type", content_type.to_owned())]), body, cookies: [] }
+        Answer::with_headers(status_code, HashMap::from([("content-type", content_type.to_owned())]), body)
+    }
+
+    /// An answer with these headers. With 204 goes no body, whatever it is.
+    pub fn with_headers(status_code: u16, headers: HashMap<&'static str, String>, body: String) -> Answer {
+        let body = if status_code == 204 { String::new() } else { body };
+        Answer { status_code, headers, body, cookies: [] }
     }
 }
 
@@ -137,6 +151,18 @@ mod tests {
         for path in ["", "/", "/webhooks", "/webhooks/", "/webhooks/a/b", "/other/github", "webhooks/github"] {
             assert_eq!(endpoint(path), None, "{path:?}");
         }
+    }
+
+    #[test]
+    fn the_address_is_the_senders_with_its_query() {
+        let url = |fields: &str| request(fields).url("https://hooks.example.com/");
+        assert_eq!(url(""), "https://hooks.example.com/webhooks/github");
+        assert_eq!(url(r#","rawQueryString":"a=%20&b""#), "https://hooks.example.com/webhooks/github?a=%20&b");
+    }
+
+    #[test]
+    fn an_answer_of_204_has_no_body() {
+        assert_eq!(Answer::new(204, "application/json", "{}".to_owned()).body, "");
     }
 
     #[test]

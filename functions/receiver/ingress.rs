@@ -12,11 +12,18 @@ use thiserror::Error;
 use wharf_webhook::clock::UnixMillis;
 use wharf_webhook::delivery::{Arrival, Delivery};
 use wharf_webhook::endpoints::{Endpoint, Endpoints};
+use wharf_webhook::handshake::{self, First, Reply};
+use wharf_webhook::judgement::{Verdict, event_types, judge, methods};
 use wharf_webhook::limits::{BODY_BYTES_MAX, RECEIVER_TIMEOUT_SECONDS};
 use wharf_webhook::message::{self, MessageTooLarge};
-use wharf_webhook::signature::{self, Refusal, Verified, verify};
+use wharf_webhook::refusal::Refusal;
+use wharf_webhook::request;
+use wharf_webhook::secret::Secrets;
+use wharf_webhook::signature::key;
 
 use super::gateway::{Answer, BodyError, Request};
+use super::keys::{KeyStore, SenderUnavailable};
+use super::opening::{NotKept, Openings};
 use super::queue::{Queue, QueueUnavailable};
 use super::secrets::{SecretStore, SecretsUnavailable};
 
@@ -29,9 +36,18 @@ const LOGGED_CHARACTERS_MAX: usize = 64;
 /// The door: everything that a request is judged by.
 #[derive(Debug)]
 pub struct Ingress {
-    endpoints: Endpoints,
-    secrets: SecretStore,
-    queue: Queue,
+    /// What is accepted.
+    pub endpoints: Endpoints,
+    /// What senders post to, without path: a part of what some of them sign.
+    pub public_url: String,
+    /// What they sign with.
+    pub secrets: SecretStore,
+    /// Where they may bring their own.
+    pub openings: Openings,
+    /// Keys that they publish; `None` if none of the endpoints' senders does.
+    pub keys: Option<KeyStore>,
+    /// Where deliveries go.
+    pub queue: Queue,
 }
 
 /// What becomes of a request that is let in.
@@ -40,6 +56,8 @@ enum Entry {
     Queued { delivery: Box<Delivery>, message_id: String },
     /// Its type is not among the endpoint's `events`.
     NotSubscribed { event_type: Option<String> },
+    /// It was a question.
+    Handshake(Box<Reply>),
 }
 
 /// Why a request is not let in.
@@ -47,7 +65,7 @@ enum Entry {
 enum Rejection {
     #[error("no endpoint has this name")]
     UnknownEndpoint,
-    #[error("the method is not POST")]
+    #[error("the method is not one that the sender posts or asks with")]
     Method,
     #[error("the body has {bytes} bytes, and {BODY_BYTES_MAX} are the most")]
     BodyTooLarge { bytes: usize },
@@ -60,13 +78,19 @@ enum Rejection {
     #[error("the signature is right, and the body is not the JSON that its content type says")]
     NotJson,
     #[error("{0}")]
+    NotKept(#[from] NotKept),
+    #[error("the sender, asked to confirm the subscription, says no")]
+    NotConfirmed,
+    #[error("{0}")]
+    SenderUnavailable(#[from] SenderUnavailable),
+    #[error("{0}")]
     SecretsUnavailable(#[from] SecretsUnavailable),
     #[error("{0}")]
     QueueUnavailable(#[from] QueueUnavailable),
     #[error(
-        "the secrets and the queue together took longer than {budget_seconds} s, and the sender waits little longer"
+        "the secrets and the queue together took longer than {budget_millis} ms, and the sender waits little longer"
     )]
-    OutOfTime { budget_seconds: u64 },
+    OutOfTime { budget_millis: u128 },
 }
 
 impl From<BodyError> for Rejection {
@@ -88,6 +112,10 @@ impl Rejection {
             Rejection::BodyNotBase64 => "malformed",
             Rejection::Refused(refusal) => refusal.kind().word(),
             Rejection::NotJson => "not_json",
+            Rejection::NotKept(NotKept::Unavailable { .. }) => "secrets_unavailable",
+            Rejection::NotKept(NotKept::NotOpen { .. } | NotKept::AlreadyOffered { .. }) => "not_open",
+            Rejection::NotConfirmed => "not_confirmed",
+            Rejection::SenderUnavailable(_) => "sender_unavailable",
             Rejection::SecretsUnavailable(_) => "secrets_unavailable",
             Rejection::QueueUnavailable(_) => "queue_unavailable",
             Rejection::OutOfTime { .. } => "out_of_time",
@@ -101,19 +129,23 @@ impl Rejection {
             Rejection::Method => 405,
             Rejection::BodyTooLarge { .. } | Rejection::MessageTooLarge(_) => 413,
             Rejection::BodyNotBase64 => 400,
-            Rejection::Refused(_) => endpoint.map_or(400, |endpoint| endpoint.provider.status_refused),
+            // Nothing is let in, and the sender's set-up of the webhook needs it.
+            Rejection::Refused(Refusal::UnsignedPing) => 200,
+            Rejection::Refused(_) | Rejection::NotConfirmed => {
+                endpoint.map_or(400, |endpoint| endpoint.terms.provider.status_refused)
+            }
+            Rejection::NotKept(NotKept::NotOpen { .. } | NotKept::AlreadyOffered { .. }) => 403,
             Rejection::NotJson => 422,
-            Rejection::SecretsUnavailable(_) | Rejection::QueueUnavailable(_) | Rejection::OutOfTime { .. } => 503,
+            Rejection::NotKept(NotKept::Unavailable { .. })
+            | Rejection::SenderUnavailable(_)
+            | Rejection::SecretsUnavailable(_)
+            | Rejection::QueueUnavailable(_)
+            | Rejection::OutOfTime { .. } => 503,
         }
     }
 }
 
 impl Ingress {
-    /// A door with these endpoints.
-    pub fn new(endpoints: Endpoints, secrets: SecretStore, queue: Queue) -> Ingress {
-        Ingress { endpoints, secrets, queue }
-    }
-
     /// Judges a request that was read at `now`, and answers it. A 2xx is only given once the delivery is stored.
     pub async fn receive(&self, request: Request, now: UnixMillis) -> Answer {
         let arrival_id = request.arrival_id().to_owned();
@@ -124,7 +156,7 @@ impl Ingress {
             Some(endpoint) => {
                 let budget = budget(endpoint);
                 let admitted = tokio::time::timeout(budget, self.admit(endpoint, request, now)).await;
-                admitted.unwrap_or(Err(Rejection::OutOfTime { budget_seconds: budget.as_secs() }))
+                admitted.unwrap_or(Err(Rejection::OutOfTime { budget_millis: budget.as_millis() }))
             }
             None => Err(Rejection::UnknownEndpoint),
         };
@@ -134,15 +166,22 @@ impl Ingress {
     }
 
     async fn admit(&self, endpoint: &Endpoint, mut request: Request, now: UnixMillis) -> Result<Entry, Rejection> {
-        if request.method() != "POST" {
-            return Err(Rejection::Method);
-        }
         let body = request.take_body(BODY_BYTES_MAX)?;
         let headers = request.headers();
-        let verified = self.verify(endpoint, &headers, &body, now).await?;
-        let event_type = verified.event_type().map(|stated| stated.text.clone());
-        if !endpoint.subscribes_to(event_type.as_deref()) {
-            return Ok(Entry::NotSubscribed { event_type });
+        let url = request.url(&self.public_url);
+        let judged = request::Request { method: request.method(), url: &url, headers: &headers, body: &body };
+        let event = match self.judge(endpoint, &judged, now).await? {
+            Verdict::Event(event) => event,
+            Verdict::Handshake(reply) => {
+                self.do_first(endpoint, &reply, now).await?;
+                return Ok(Entry::Handshake(reply));
+            }
+        };
+        if endpoint.events.is_some() {
+            let types = event_types(&endpoint.terms, &judged);
+            if !endpoint.subscribes_to(types.iter().map(AsRef::as_ref)) {
+                return Ok(Entry::NotSubscribed { event_type: event.kind().map(|stated| stated.text.clone()) });
+            }
         }
         let content_type = text(&headers, "content-type");
         if content_type.as_deref().is_some_and(says_json) && !is_json(&body) {
@@ -150,7 +189,7 @@ impl Ingress {
         }
         let arrival = Arrival {
             endpoint: endpoint.name.clone(),
-            provider: endpoint.provider.name.to_string(),
+            provider: endpoint.terms.provider.name.to_owned(),
             arrival_id: request.arrival_id().to_owned(),
             received_at: now,
             content_type,
@@ -158,40 +197,70 @@ impl Ingress {
                 .kept_headers()
                 .filter_map(|name| text(&headers, name).map(|value| (name.to_owned(), value)))
                 .collect(),
+            replay_guard: endpoint.replay_guard,
         };
-        let delivery = Delivery::accept(verified, arrival, body);
+        let delivery = Delivery::accept(&event, arrival, body);
         let message = message::encode(&delivery)?;
         let message_id = self.queue.send(message, &endpoint.name).await?;
         Ok(Entry::Queued { delivery: Box::new(delivery), message_id })
     }
 
-    /// Verifies with the secrets at hand, and once more with fresh ones if only an unknown secret can be the cause.
-    async fn verify(
+    /// Judges a request with the secrets at hand, and once more with fresh ones if only an unknown secret can be the cause.
+    async fn judge(
         &self,
         endpoint: &Endpoint,
-        headers: &HeaderMap,
-        body: &[u8],
+        request: &request::Request<'_>,
         now: UnixMillis,
-    ) -> Result<Verified, Rejection> {
-        let request = signature::Request { headers, body };
-        let secrets = self.secrets.get(endpoint, now.seconds()).await?;
-        match verify(&endpoint.provider, request, &secrets, now.seconds()) {
+    ) -> Result<Verdict, Rejection> {
+        let (terms, now) = (&endpoint.terms, now.seconds());
+        if let Some(handshake) = handshake::unsigned(terms, request) {
+            // Some senders ask before their endpoint can have a secret.
+            let secrets = if handshake.needs_secret() { self.secrets.get(endpoint, now).await? } else { Secrets::NONE };
+            return Ok(Verdict::Handshake(Box::new(handshake::reply(terms, handshake, &secrets, request)?)));
+        }
+        if request.method != "POST" {
+            return Err(Rejection::Method);
+        }
+        let secrets = self.secrets.get(endpoint, now).await?;
+        let published = match (key::address(terms, request)?, &self.keys) {
+            (Some(address), Some(keys)) => keys.get(&address, &secrets, now).await?,
+            (Some(_), None) | (None, _) => None,
+        };
+        match judge(terms, &secrets, published.as_ref(), request, now) {
             Err(refusal) if refusal.may_be_an_unknown_secret() => {
-                match self.secrets.get_after_mismatch(endpoint, now.seconds()).await? {
-                    Some(fresh) if fresh != secrets => Ok(verify(&endpoint.provider, request, &fresh, now.seconds())?),
+                match self.secrets.get_after_mismatch(endpoint, now).await? {
+                    Some(fresh) if fresh != secrets => Ok(judge(terms, &fresh, published.as_ref(), request, now)?),
                     _ => Err(refusal.into()),
                 }
             }
             judged => Ok(judged?),
         }
     }
+
+    /// Does what a handshake's answer is the acknowledgement of.
+    async fn do_first(&self, endpoint: &Endpoint, reply: &Reply, now: UnixMillis) -> Result<(), Rejection> {
+        match (&reply.first, &self.keys) {
+            (First::Nothing, _) => Ok(()),
+            (First::Keep { secret }, _) => Ok(self.openings.keep(endpoint, secret, now.seconds()).await?),
+            (First::Fetch { url }, Some(keys)) => {
+                if keys.confirm(url).await? {
+                    Ok(())
+                } else {
+                    Err(Rejection::NotConfirmed)
+                }
+            }
+            (First::Fetch { .. }, None) => Err(Rejection::NotConfirmed),
+        }
+    }
 }
 
-/// How long an answer may take: the sender's patience less a second, within our own time-out less a second. A delivery that
-/// is stored a moment later comes again, and its second arrival is a duplicate.
+/// How long an answer may take: the sender's patience less a second, or half of it where it has little, within our own
+/// time-out less a second. A delivery that is stored a moment later comes again, and its second arrival is a duplicate.
 fn budget(endpoint: &Endpoint) -> Duration {
-    let seconds = i64::from(endpoint.provider.patience_seconds).min(RECEIVER_TIMEOUT_SECONDS) - 1;
-    Duration::from_secs(u64::try_from(seconds.max(1)).unwrap_or(1))
+    let patience = Duration::from_secs(u64::from(endpoint.terms.provider.patience()));
+    let ours = Duration::from_secs(RECEIVER_TIMEOUT_SECONDS.unsigned_abs());
+    let patience = patience.min(ours);
+    patience.saturating_sub(Duration::from_secs(1)).max(patience / 2)
 }
 
 fn text(headers: &HeaderMap, name: &str) -> Option<String> {
@@ -214,20 +283,33 @@ fn answer(outcome: &Result<Entry, Rejection>, endpoint: Option<&Endpoint>, arriv
     };
     match outcome {
         Ok(entry) => {
+            let word = match entry {
+                Entry::Handshake(reply) => {
+                    return Answer::with_headers(
+                        reply.status,
+                        reply.headers.iter().cloned().collect(),
+                        reply.body.clone(),
+                    );
+                }
+                Entry::Queued { .. } => "accepted",
+                Entry::NotSubscribed { .. } => "not_subscribed",
+            };
             if let Some(reply) = endpoint.and_then(|endpoint| endpoint.reply.as_ref()) {
                 return Answer::new(reply.status, &reply.content_type, reply.body.clone());
             }
-            let status = endpoint.map_or(200, |endpoint| endpoint.provider.status_accepted);
-            match entry {
-                Entry::Queued { .. } => json_answer(status, "accepted"),
-                Entry::NotSubscribed { .. } => json_answer(status, "not_subscribed"),
-            }
+            json_answer(endpoint.map_or(200, |endpoint| endpoint.terms.provider.status_accepted), word)
         }
         Err(rejection) => {
             let status = rejection.status(endpoint);
-            let mut answer = json_answer(status, if status >= 500 { "unavailable" } else { "refused" });
+            let word = match status {
+                500.. => "unavailable",
+                400.. => "refused",
+                _ => "acknowledged",
+            };
+            let mut answer = json_answer(status, word);
             if status == 405 {
-                answer.headers.insert("allow", "POST".to_owned());
+                let methods = endpoint.map_or_else(|| vec!["POST"], |endpoint| methods(&endpoint.terms));
+                answer.headers.insert("allow", methods.join(", "));
             }
             if status == 503 {
                 answer.headers.insert("retry-after", RETRY_AFTER_SECONDS.to_string());
@@ -262,6 +344,9 @@ fn record(outcome: &Result<Entry, Rejection>, answer: &Answer, endpoint: &str, a
             event_type,
             "verified, and of a type that the endpoint does not process"
         ),
+        Ok(Entry::Handshake(_)) => {
+            tracing::info!(outcome = "handshake", endpoint, status, arrival_id, "the sender's question is answered");
+        }
         Err(rejection) if status >= 500 => tracing::error!(
             outcome = "unavailable",
             endpoint,

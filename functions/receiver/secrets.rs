@@ -84,7 +84,8 @@ impl SecretStore {
     /// Fetches the secrets of all endpoints, ten a call. What cannot be had leaves its endpoint without, and is asked for
     /// again when a request comes.
     pub async fn fetch_all(&self, endpoints: &Endpoints, now: UnixSeconds) {
-        let endpoints: Vec<&Endpoint> = endpoints.iter().collect();
+        let endpoints: Vec<&Endpoint> =
+            endpoints.iter().filter(|endpoint| endpoint.terms.scheme.secret.is_kept()).collect();
         let mut copies = self.copies.lock().await;
         for some in endpoints.chunks(NAMES_MAX) {
             let answer = self.ask(some).await;
@@ -100,6 +101,9 @@ impl SecretStore {
     /// # Errors
     /// [`SecretsUnavailable`]
     pub async fn get(&self, endpoint: &Endpoint, now: UnixSeconds) -> Result<Secrets, SecretsUnavailable> {
+        if !endpoint.terms.scheme.secret.is_kept() {
+            return Ok(Secrets::NONE);
+        }
         let mut copies = self.copies.lock().await;
         match copies.get(&endpoint.name) {
             Some(copy) if age_seconds(copy, now) < copy.usable_seconds => copy.secrets.clone(),
@@ -160,8 +164,7 @@ impl SecretStore {
         match answer {
             Ok(found) => match found.parameters().iter().find(|parameter| parameter.name() == Some(&name)) {
                 Some(parameter) => {
-                    let form = endpoint.provider.signature.secret;
-                    match Secrets::parse(parameter.value().unwrap_or_default(), form) {
+                    match Secrets::parse(parameter.value().unwrap_or_default(), &endpoint.terms.scheme) {
                         Ok(secrets) => known(secrets),
                         Err(cause) => unavailable(SECRET_REFRESH_SECONDS, SecretsUnavailable::Unusable { name, cause }),
                     }

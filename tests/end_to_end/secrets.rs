@@ -7,12 +7,16 @@ use std::sync::{Arc, Mutex};
 use aws_sdk_ssm::types::ParameterType;
 use wharf::receiver::secrets::{SecretStore, SecretsUnavailable};
 use wharf_webhook::clock::UnixSeconds;
-use wharf_webhook::provider::SecretForm;
+use wharf_webhook::provider::{Scheme, find};
 use wharf_webhook::secret::Secrets;
 
 use crate::harness::{ENDPOINTS, Wharf, shipped_consumer};
 
 const NOW: UnixSeconds = UnixSeconds(1_754_000_000);
+
+fn github() -> &'static Scheme {
+    find("github").unwrap().scheme(None).unwrap()
+}
 
 #[tokio::test]
 async fn a_signature_made_with_the_previous_secret_is_accepted_and_the_log_says_so() {
@@ -50,7 +54,7 @@ async fn a_secret_that_is_added_works_after_30_seconds_and_one_that_is_dropped_i
     let wharf = Wharf::start_with(ENDPOINTS, shipped_consumer(), &[("github", "old")]).await;
     let ssm = aws_sdk_ssm::Client::new(&wharf.stack.facts().configuration());
     let endpoint = wharf.endpoint("github");
-    let secrets = |text: &str| Secrets::parse(text, SecretForm::Utf8).unwrap();
+    let secrets = |text: &str| Secrets::parse(text, github()).unwrap();
     let put = async |text: &str| {
         let call = ssm.put_parameter().name("/wharf/local/github").value(text).overwrite(true);
         call.r#type(ParameterType::SecureString).send().await.unwrap();
@@ -133,7 +137,7 @@ async fn while_ssm_cannot_be_reached_the_last_copy_serves_and_it_is_asked_again_
         .retry_config(aws_smithy_types::retry::RetryConfig::disabled());
     let store = SecretStore::new(aws_sdk_ssm::Client::from_conf(client.build()), "local");
     let endpoint = wharf.endpoint("github");
-    let secrets = |text: &str| Ok(Secrets::parse(text, SecretForm::Utf8).unwrap());
+    let secrets = |text: &str| Ok(Secrets::parse(text, github()).unwrap());
 
     // Without a copy there is nothing to serve: SSM is asked again after a second.
     wire.cut();

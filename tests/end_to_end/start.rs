@@ -31,7 +31,7 @@ fn the_receiver_says_all_that_is_missing_in_one_message() {
     assert!(
         message.starts_with(
             "the function cannot start. These environment variables are not set, which infra/template.yaml and Lambda \
-             set: AWS_ACCESS_KEY_ID, AWS_REGION, AWS_SECRET_ACCESS_KEY, WHARF_QUEUE_URL, WHARF_STAGE. cannot read "
+             set: AWS_ACCESS_KEY_ID, AWS_REGION, AWS_SECRET_ACCESS_KEY, WHARF_PUBLIC_URL, WHARF_QUEUE_URL, WHARF_STAGE. cannot read "
         ),
         "{message}"
     );

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Serialize;
 use wharf_webhook::clock::UnixSeconds;
 use wharf_webhook::idempotency::IdempotencyKey;
-use wharf_webhook::ledger::RecordKey;
+use wharf_webhook::ledger::{GUARD, RecordKey};
 
 use crate::stack::Facts;
 
@@ -60,7 +60,11 @@ pub async fn find(facts: &Facts, endpoint: &str, id: &str) -> Result<Vec<RecordV
         .items()
         .send();
     while let Some(item) = pages.next().await {
-        records.push(view(&item.context("cannot read the ledger of the local stack: is `cargo ops dev` still up?")?)?);
+        let item = item.context("cannot read the ledger of the local stack: is `cargo ops dev` still up?")?;
+        // Beside an event without an id may stand the guard of a body under another id.
+        if item.get("body_key").and_then(|value| value.as_s().ok()).is_none_or(|key| key != GUARD) {
+            records.push(view(&item)?);
+        }
     }
     records.retain(|record| body.is_none_or(|body| record.body_key == body));
     Ok(records)

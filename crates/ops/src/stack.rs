@@ -16,9 +16,12 @@ use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use wharf_webhook::endpoints::Endpoints;
+use wharf_webhook::provider::{Scheme, SecretForm};
 
 use crate::emulator::{ACCESS_KEY_ID, Emulator, Port, REGION, SECRET_ACCESS_KEY};
 use crate::package;
@@ -85,10 +88,12 @@ pub struct EndpointFacts {
     pub name: String,
     /// What its sender posts to.
     pub url: String,
+    /// What it takes that address for where the sender signs it: the template's.
+    pub signed_url: String,
     /// As in `endpoints.toml`.
     pub provider: String,
-    /// What its sender signs with.
-    pub secret: String,
+    /// What its sender signs with; `None` where that is nothing that could be made up.
+    pub secret: Option<String>,
 }
 
 impl Stack {
@@ -112,6 +117,7 @@ impl Stack {
         let output =
             |name: &str| outputs.get(name).cloned().with_context(|| format!("{} has no output {name}", template::PATH));
         let api_url = format!("{}/_aws/execute-api/{}/$default", emulator.url(), output("ApiId")?);
+        let public_url = output("ApiUrl")?;
         let facts = Facts {
             aws_endpoint_url: emulator.url(),
             region: REGION.to_owned(),
@@ -125,8 +131,9 @@ impl Stack {
                 .map(|endpoint| EndpointFacts {
                     name: endpoint.name.clone(),
                     url: format!("{api_url}/webhooks/{}", endpoint.name),
-                    provider: endpoint.provider.name.to_string(),
-                    secret: secrets.get(&endpoint.name).cloned().unwrap_or_default(),
+                    signed_url: format!("{public_url}/webhooks/{}", endpoint.name),
+                    provider: endpoint.terms.provider.name.to_owned(),
+                    secret: secrets.get(&endpoint.name).cloned(),
                 })
                 .collect(),
             api_url,
@@ -254,11 +261,30 @@ fn secrets(endpoints: &Endpoints, given: &BTreeMap<String, String>) -> Result<BT
     if let Some(name) = given.keys().find(|name| endpoints.get(name).is_none()) {
         bail!("a secret is given for the endpoint {name:?}, which endpoints.toml does not have");
     }
-    let generate = || format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
     Ok(endpoints
         .iter()
-        .map(|endpoint| (endpoint.name.clone(), given.get(&endpoint.name).cloned().unwrap_or_else(generate)))
+        .filter_map(|endpoint| {
+            let secret = given.get(&endpoint.name).cloned().or_else(|| generated(&endpoint.terms.scheme));
+            secret.map(|secret| (endpoint.name.clone(), secret))
+        })
         .collect())
+}
+
+/// A new secret in the form that the scheme's have; `None` where the secret is the sender's public key, or credentials, or
+/// where there is none.
+fn generated(scheme: &Scheme) -> Option<String> {
+    let bytes = [*Uuid::new_v4().as_bytes(), *Uuid::new_v4().as_bytes()].concat();
+    match scheme.secret {
+        _ if !scheme.algorithm.is_symmetric() => None,
+        SecretForm::Utf8 | SecretForm::Hex => Some(hex(&bytes)),
+        SecretForm::Base64 => Some(STANDARD.encode(bytes)),
+        SecretForm::StandardWebhooks => Some(format!("whsec_{}", STANDARD.encode(bytes))),
+        SecretForm::Certificate { .. } | SecretForm::SnsCertificate | SecretForm::PlaidCredentials => None,
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 async fn put_secrets(configuration: &SdkConfig, secrets: &BTreeMap<String, String>) -> Result<()> {

@@ -2,11 +2,11 @@
 
 use crate::clock::UnixMillis;
 use crate::idempotency::{Digest, IdempotencyKey};
-use crate::signature::{Stated, Verified};
+use crate::judgement::{Event, Stated};
 
 /// One verified arrival of an event: what a handler is given.
 ///
-/// There are two ways to one. [`Delivery::accept`] takes a [`Verified`] request, which only verification makes;
+/// There are two ways to one. [`Delivery::accept`] takes an [`Event`], which only verification makes;
 /// [`message::decode`](crate::message::decode) reads what `accept` made and the queue kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
@@ -22,6 +22,7 @@ pub struct Delivery {
     pub(crate) body: Vec<u8>,
     pub(crate) body_digest: Digest,
     pub(crate) secret_index: usize,
+    pub(crate) replay_guard: bool,
     pub(crate) attempt: u32,
 }
 
@@ -40,24 +41,27 @@ pub struct Arrival {
     pub content_type: Option<String>,
     /// The headers that the provider's row and the endpoint keep; names in lower case.
     pub headers: Vec<(String, String)>,
+    /// Whether a body that was processed is not to be processed again under another id.
+    pub replay_guard: bool,
 }
 
 impl Delivery {
     /// Lets a verified request in. `body` is the body that was verified.
-    pub fn accept(verified: Verified, arrival: Arrival, body: Vec<u8>) -> Delivery {
+    pub fn accept(event: &Event, arrival: Arrival, body: Vec<u8>) -> Delivery {
         Delivery {
             endpoint: arrival.endpoint,
             provider: arrival.provider,
-            key: verified.key().clone(),
-            event_id: verified.event_id().cloned(),
-            event_type: verified.event_type().cloned(),
+            key: event.key(&arrival.arrival_id),
+            event_id: event.id().cloned(),
+            event_type: event.kind().cloned(),
             arrival_id: arrival.arrival_id,
             received_at: arrival.received_at,
             content_type: arrival.content_type,
             headers: arrival.headers,
             body,
-            body_digest: verified.body_digest(),
-            secret_index: verified.secret_index(),
+            body_digest: event.body_digest(),
+            secret_index: event.secret_index(),
+            replay_guard: arrival.replay_guard,
             attempt: 1,
         }
     }
@@ -125,6 +129,11 @@ impl Delivery {
     /// Which of the endpoint's secrets matched; 0 was the newest.
     pub fn secret_index(&self) -> usize {
         self.secret_index
+    }
+
+    /// Whether the endpoint wants no body processed again under another id.
+    pub fn replay_guard(&self) -> bool {
+        self.replay_guard
     }
 
     /// Which attempt at processing this event this is, counted from 1.

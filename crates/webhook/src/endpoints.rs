@@ -5,11 +5,20 @@
 //! | key of `[endpoints.NAME]` | meaning |
 //! | --- | --- |
 //! | `provider` | whose scheme verifies it; required |
-//! | `events` | the types that are processed; others are acknowledged and counted. Absent: all |
+//! | `scheme` | which, where the provider has several: `"v3"`. Absent: the provider's first |
+//! | `events` | the types that are processed; others are acknowledged and counted. A list of events is processed if any of them is. Absent: all |
 //! | `headers` | further request headers that the handler is given |
 //! | `reply` | `{ status, content_type, body }`, what an accepted request is answered with |
+//! | `event_id`, `event_type` | where they are, if not where the provider has them: `header:NAME`, `json:/pointer`, `form:FIELD`, `query:NAME`, or a list of these |
+//! | `replay_guard` | `true`: a body that was processed is not processed again under another unsigned id |
+//! | `tolerance_seconds`, `future_tolerance_seconds` | how old a signed timestamp may be, or how far ahead, if not what the provider names |
+//! | `public_url` | the whole address as the sender knows it, where it is signed and is not the one that requests come to |
+//! | `trust_forwarded` | `true`: `X-Forwarded-Proto` and `X-Forwarded-Host` say what that address was; only behind a proxy that sets both |
+//! | `verify_token` | Meta: what it repeats in its handshake |
+//! | `webhook_id` | PayPal: its id of the webhook |
+//! | `topics` | SNS: the ARNs of the topics that are let in |
+//! | `sandbox` | Plaid: `true` if its sandbox sends |
 //! | `signature` | `generic` only: the scheme, see [`crate::provider::generic`] |
-//! | `event_id`, `event_type` | `generic` only: where they are, `header:NAME` or `json:/pointer`, or a list of these |
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -19,8 +28,9 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::limits::ENDPOINTS_MAX;
-use crate::provider::generic::{self, Parameters};
-use crate::provider::{self, List, Provider, Source};
+use crate::provider::generic::{self, GENERIC, PARAMETERS, Parameters};
+use crate::provider::{self, IdRating, PROVIDERS, Provider, Scheme, Setting, Source};
+use crate::terms::{Settings, Terms};
 
 /// The longest name of an endpoint, in bytes: with its prefix it names an SSM parameter and a message group.
 pub const NAME_BYTES_MAX: usize = 64;
@@ -34,14 +44,16 @@ pub struct Endpoints(BTreeMap<String, Endpoint>);
 pub struct Endpoint {
     /// `/webhooks/{name}`.
     pub name: String,
-    /// How its requests are verified.
-    pub provider: Cow<'static, Provider>,
+    /// What its requests are judged by.
+    pub terms: Terms,
     /// The types of event that are processed; `None` for all.
     pub events: Option<Vec<String>>,
     /// Headers that are kept beside the provider's; lower case.
     pub headers: Vec<String>,
     /// What an accepted request is answered with, instead of the provider's status and a short JSON.
     pub reply: Option<Reply>,
+    /// Whether a body that was processed is not processed again under another id.
+    pub replay_guard: bool,
 }
 
 /// What an accepted request is answered with.
@@ -81,18 +93,32 @@ impl fmt::Display for Problems {
 impl std::error::Error for Problems {}
 
 impl Endpoint {
-    /// Whether events of this type are processed. One without a type is, where all are.
-    pub fn subscribes_to(&self, event_type: Option<&str>) -> bool {
-        match (&self.events, event_type) {
-            (None, _) => true,
-            (Some(events), Some(event_type)) => events.iter().any(|event| event == event_type),
-            (Some(_), None) => false,
-        }
+    /// Whether events of these types are processed: all of a request's, of which one is enough. A request without a type is
+    /// processed where all are.
+    pub fn subscribes_to<'t>(&self, mut types: impl Iterator<Item = &'t str>) -> bool {
+        self.events.as_ref().is_none_or(|events| types.any(|kind| events.iter().any(|event| event == kind)))
     }
 
-    /// The names of the headers that travel with a delivery; lower case.
+    /// The names of the headers that travel with a delivery: those that hold its id and type, the provider's and the
+    /// endpoint's; lower case.
     pub fn kept_headers(&self) -> impl Iterator<Item = &str> {
-        self.provider.headers.iter().map(|name| &**name).chain(self.headers.iter().map(String::as_str))
+        let sources = self.terms.scheme.event_id.iter().chain(self.terms.scheme.event_type);
+        let named = sources.filter_map(|source| match source {
+            Source::Header(name) => Some(*name),
+            Source::Json(_) | Source::Form(_) | Source::FormJson(..) | Source::Query(_) => None,
+        });
+        let mut names: Vec<&str> = named
+            .chain(self.terms.provider.headers.iter().copied())
+            .chain(self.headers.iter().map(String::as_str))
+            .collect();
+        // Each once, in this order.
+        for index in (1..names.len()).rev() {
+            let (before, from) = names.split_at(index);
+            if from.first().is_some_and(|name| before.contains(name)) {
+                names.remove(index);
+            }
+        }
+        names.into_iter()
     }
 }
 
@@ -178,12 +204,12 @@ impl Reader<'_> {
                 ),
             );
         }
-        let table = self.table(value, &format!("[endpoints.{name}]"))?;
         let place = format!("[endpoints.{name}]");
-        let own = ["provider", "events", "headers", "reply", "signature", "event_id", "event_type"];
-        self.refuse_unknown_keys(table, &own, &place, &format!("it knows {}", own.join(", ")));
+        let table = self.table(value, &place)?;
+        let hint = format!("it knows {}", KEYS.join(", "));
+        self.refuse_unknown_keys(table, &KEYS, &place, &hint);
 
-        let provider = self.provider(at, name, table);
+        let terms = self.terms(at, name, table);
         let events = self.texts(table, "events");
         if let Some((at, events)) = &events
             && events.is_empty()
@@ -195,46 +221,154 @@ impl Reader<'_> {
         }
         let headers = self.headers(table);
         let reply = table.get("reply").and_then(|value| self.reply(value));
+        let replay_guard = self.boolean(table, "replay_guard");
+        if let (Some((at, true)), Some(terms)) = (replay_guard, &terms)
+            && terms.scheme.event_id_rating != IdRating::Hint
+        {
+            let problem = "`replay_guard` has no meaning here: it is for ids that are not signed, and ";
+            self.problem(at, format!("{problem}{}", terms.scheme.rating_reason));
+        }
         Some(Endpoint {
             name: name.to_owned(),
-            provider: provider?,
+            terms: terms?,
             events: events.map(|(_, events)| events),
             headers,
             reply,
+            replay_guard: replay_guard.is_some_and(|(_, guard)| guard),
         })
     }
 
-    fn provider(&mut self, at: usize, name: &str, table: &DeTable<'_>) -> Option<Cow<'static, Provider>> {
-        let known = provider::named().collect::<Vec<_>>().join(", ");
-        let Some((at, provider)) = self.text(table, "provider") else {
+    fn terms(&mut self, at: usize, name: &str, table: &DeTable<'_>) -> Option<Terms> {
+        let Some((provider_at, provider)) = self.text(table, "provider") else {
             if !table.contains_key("provider") {
-                self.problem(at, format!("[endpoints.{name}] has no `provider`: name one of {known}"));
+                self.problem(at, format!("[endpoints.{name}] has no `provider`: {}", list_of_providers()));
             }
             return None;
         };
-        if provider == "generic" {
-            return self.generic(at, name, table).map(Cow::Owned);
-        }
-        let found = provider::find(&provider);
-        if found.is_none() {
-            self.problem(at, format!("the provider {provider:?} is unknown: name one of {known}"));
-        }
-        for only_generic in ["signature", "event_id", "event_type"] {
-            if let Some(value) = table.get(only_generic)
-                && found.is_some()
-            {
-                self.problem(
-                    value.span().start,
-                    format!("`{only_generic}` belongs to the provider \"generic\", and {provider:?} has its own"),
-                );
-            }
-        }
-        found.map(Cow::Borrowed)
-    }
-
-    fn generic(&mut self, at: usize, name: &str, table: &DeTable<'_>) -> Option<Provider> {
+        let found = if provider == GENERIC.name { Some(&GENERIC) } else { provider::find(&provider) };
+        let Some(provider) = found else {
+            let problem = match nearest_provider(&provider) {
+                Some(nearest) => format!("did you mean {nearest:?}? {}", list_of_providers()),
+                None => list_of_providers(),
+            };
+            self.problem(provider_at, format!("the provider {provider:?} is unknown: {problem}"));
+            return None;
+        };
+        let scheme = self.scheme(at, name, provider, table);
         let event_id = self.sources(table, "event_id");
         let event_type = self.sources(table, "event_type");
+        let mut scheme = scheme?;
+        if let Some(event_id) = event_id {
+            scheme = scheme.with_event_id(event_id);
+        }
+        if let Some(event_type) = event_type {
+            scheme = scheme.with_event_type(event_type);
+        }
+        let mut terms = Terms::new(provider, scheme);
+        self.settings(provider_at, name, table, &mut terms);
+        Some(terms)
+    }
+
+    fn scheme(&mut self, at: usize, name: &str, provider: &Provider, table: &DeTable<'_>) -> Option<Scheme> {
+        if provider.name == GENERIC.name {
+            if let Some(value) = table.get("scheme") {
+                self.problem(value.span().start, "`scheme` has no meaning here: `signature` is the scheme");
+            }
+            return self.generic(at, name, table);
+        }
+        if let Some(value) = table.get("signature") {
+            let problem =
+                format!("`signature` belongs to the provider \"generic\", and {:?} has its own", provider.name);
+            self.problem(value.span().start, problem);
+        }
+        let chosen = self.text(table, "scheme");
+        let scheme = provider.scheme(chosen.as_ref().map(|(_, name)| name.as_str()));
+        if let (None, Some((at, chosen))) = (scheme, chosen) {
+            let names: Vec<_> = provider.schemes.iter().map(|scheme| format!("{:?}", scheme.name)).collect();
+            let problem = match &names[..] {
+                [_] => format!("`scheme` has no meaning here: {} has one only", provider.title),
+                _ => format!("`scheme` is {chosen:?}, and must be one of {}", names.join(", ")),
+            };
+            self.problem(at, problem);
+        }
+        scheme.copied()
+    }
+
+    /// Reads what only the endpoint's owner knows, and refuses what its provider has no use for: a setting that does
+    /// nothing is a mistake.
+    fn settings(&mut self, at: usize, name: &str, table: &DeTable<'_>, terms: &mut Terms) {
+        let provider = terms.provider;
+        for (key, seconds) in [
+            ("tolerance_seconds", &mut terms.settings.tolerance_seconds),
+            ("future_tolerance_seconds", &mut terms.settings.future_tolerance_seconds),
+        ] {
+            if let Some((at, found)) = self.integer(table, key) {
+                if found < 0 {
+                    self.problem(at, format!("`{key}` is negative: it is a number of seconds"));
+                } else if terms.scheme.timestamp.is_none() {
+                    self.problem(at, format!("`{key}` has no meaning here: {} signs no timestamp", provider.title));
+                }
+                *seconds = Some(found);
+            }
+        }
+        let Settings { public_url, trust_forwarded, verify_token, webhook_id, topics, sandbox, .. } =
+            &mut terms.settings;
+        if let Some((at, url)) = self.text(table, "public_url") {
+            let is_url = url.parse::<http::Uri>().is_ok_and(|uri| uri.scheme().is_some() && uri.host().is_some());
+            if !is_url {
+                self.problem(at, format!("`public_url` is {url:?}, and must be a whole address: \"https://…\""));
+            }
+            self.refuse_unless(terms.scheme.signs_url(), at, "public_url", provider, "signs no address");
+            *public_url = Some(url);
+        }
+        if let Some((at, trusted)) = self.boolean(table, "trust_forwarded") {
+            self.refuse_unless(terms.scheme.signs_url(), at, "trust_forwarded", provider, "signs no address");
+            *trust_forwarded = trusted;
+        }
+        if let Some((at, sandboxed)) = self.boolean(table, "sandbox") {
+            let has_sandbox = terms.scheme.secret == provider::SecretForm::PlaidCredentials;
+            self.refuse_unless(has_sandbox, at, "sandbox", provider, "has no keys of its own for it");
+            *sandbox = sandboxed;
+        }
+        let needs = |setting| provider.required.contains(&setting);
+        for (setting, value) in [(Setting::VerifyToken, verify_token), (Setting::WebhookId, webhook_id)] {
+            let key = setting.key();
+            if let Some((at, text)) = self.text(table, key) {
+                self.refuse_unless(needs(setting), at, key, provider, "does not use it");
+                if text.is_empty() {
+                    self.problem(at, format!("`{key}` is empty"));
+                }
+                *value = Some(text);
+            }
+        }
+        if let Some((at, arns)) = self.texts(table, Setting::Topics.key()) {
+            self.refuse_unless(needs(Setting::Topics), at, "topics", provider, "does not use it");
+            if arns.is_empty() {
+                self.problem(at, "`topics` is empty, so that nothing would be let in");
+            }
+            for arn in arns.iter().filter(|arn| arn.split(':').count() != 6 || !arn.starts_with("arn:")) {
+                self.problem(
+                    at,
+                    format!("`topics` has {arn:?}, which is not a topic's: \"arn:aws:sns:<region>:<account>:<name>\""),
+                );
+            }
+            *topics = Some(arns);
+        }
+        for setting in provider.required {
+            if !table.contains_key(setting.key()) {
+                let problem = format!("[endpoints.{name}] has no `{}`, {}", setting.key(), reason_of(*setting));
+                self.problem(at, problem);
+            }
+        }
+    }
+
+    fn refuse_unless(&mut self, meaningful: bool, at: usize, key: &str, provider: &Provider, reason: &str) {
+        if !meaningful {
+            self.problem(at, format!("`{key}` has no meaning here: {} {reason}", provider.title));
+        }
+    }
+
+    fn generic(&mut self, at: usize, name: &str, table: &DeTable<'_>) -> Option<Scheme> {
         let Some(value) = table.get("signature") else {
             self.problem(
                 at,
@@ -243,23 +377,18 @@ impl Reader<'_> {
             return None;
         };
         let signature = self.table(value, "`signature`")?;
-        let own = [
-            "header",
-            "algorithm",
-            "encoding",
-            "prefix",
-            "separator",
-            "secret_encoding",
-            "content",
-            "timestamp",
-            "timestamp_unit",
-            "tolerance_seconds",
-            "future_tolerance_seconds",
-        ];
-        self.refuse_unknown_keys(signature, &own, "`signature`", &format!("it knows {}", own.join(", ")));
+        let hint = format!("it knows {}", PARAMETERS.join(", "));
+        self.refuse_unknown_keys(signature, &PARAMETERS, "`signature`", &hint);
+        let require = signature.get("require").and_then(|value| self.table(value, "`require`"));
+        let require = require.map_or_else(Vec::new, |required| {
+            let names = required.keys().map(|key| key.get_ref().to_string()).collect::<Vec<_>>();
+            names.into_iter().filter_map(|name| Some((name.clone(), self.text(required, &name)?.1))).collect()
+        });
         let mut text = |key| self.text(signature, key).map(|(_, text)| text);
         let parameters = Parameters {
             header: text("header"),
+            query: text("query"),
+            json: text("json"),
             algorithm: text("algorithm"),
             encoding: text("encoding"),
             prefix: text("prefix"),
@@ -270,9 +399,10 @@ impl Reader<'_> {
             timestamp_unit: text("timestamp_unit"),
             tolerance_seconds: self.integer(signature, "tolerance_seconds").map(|(_, seconds)| seconds),
             future_tolerance_seconds: self.integer(signature, "future_tolerance_seconds").map(|(_, seconds)| seconds),
+            require,
         };
-        match generic::provider(&parameters, event_id, event_type) {
-            Ok(provider) => Some(provider),
+        match generic::scheme(&parameters) {
+            Ok(scheme) => Some(scheme),
             Err(errors) => {
                 for error in errors {
                     let at = signature.get(error.parameter).map_or(value.span().start, |value| value.span().start);
@@ -283,13 +413,11 @@ impl Reader<'_> {
         }
     }
 
-    fn sources(&mut self, table: &DeTable<'_>, key: &str) -> List<Source> {
-        let Some((at, texts)) = (match table.get(key).map(Spanned::get_ref) {
+    fn sources(&mut self, table: &DeTable<'_>, key: &str) -> Option<Vec<Source>> {
+        let (at, texts) = match table.get(key).map(Spanned::get_ref) {
             Some(DeValue::String(_)) => self.text(table, key).map(|(at, text)| (at, vec![text])),
             _ => self.texts(table, key),
-        }) else {
-            return List::default();
-        };
+        }?;
         let mut sources = Vec::new();
         for text in texts {
             match generic::source(&text) {
@@ -297,7 +425,7 @@ impl Reader<'_> {
                 Err(problem) => self.problem(at, format!("`{key}`: {problem}")),
             }
         }
-        sources.into()
+        Some(sources)
     }
 
     fn headers(&mut self, table: &DeTable<'_>) -> Vec<String> {
@@ -373,6 +501,16 @@ impl Reader<'_> {
         texts.map(|texts| (at, texts))
     }
 
+    fn boolean(&mut self, table: &DeTable<'_>, key: &str) -> Option<At<'static, bool>> {
+        let value = table.get(key)?;
+        let at = value.span().start;
+        let boolean = value.get_ref().as_bool();
+        if boolean.is_none() {
+            self.problem(at, format!("`{key}` must be true or false, and its type is {}", value.get_ref().type_str()));
+        }
+        boolean.map(|boolean| (at, boolean))
+    }
+
     fn integer(&mut self, table: &DeTable<'_>, key: &str) -> Option<At<'static, i64>> {
         let value = table.get(key)?;
         let at = value.span().start;
@@ -393,6 +531,50 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+/// All keys of an endpoint.
+const KEYS: [&str; 17] = [
+    "provider",
+    "scheme",
+    "events",
+    "headers",
+    "reply",
+    "event_id",
+    "event_type",
+    "replay_guard",
+    "tolerance_seconds",
+    "future_tolerance_seconds",
+    "public_url",
+    "trust_forwarded",
+    "verify_token",
+    "webhook_id",
+    "topics",
+    "sandbox",
+    "signature",
+];
+
+fn reason_of(setting: Setting) -> &'static str {
+    match setting {
+        Setting::VerifyToken => {
+            "the text that you enter at Meta beside the address, and that it repeats in its handshake"
+        }
+        Setting::WebhookId => "the id that PayPal shows for the webhook, which it signs",
+        Setting::Topics => {
+            "the ARNs of the topics that are let in: anyone with an AWS account can have SNS sign messages to any address"
+        }
+    }
+}
+
+fn list_of_providers() -> String {
+    format!("`cargo ops providers` lists the {} that are known, \"generic\" among them", PROVIDERS.len() + 1)
+}
+
+/// The provider whose name is most like this one, if any is.
+fn nearest_provider(name: &str) -> Option<&'static str> {
+    let likeness = |known: &str| strsim::jaro_winkler(&name.to_ascii_lowercase(), known);
+    let nearest = provider::named().max_by(|one, other| likeness(one).total_cmp(&likeness(other)))?;
+    (likeness(nearest) > 0.85).then_some(nearest)
 }
 
 fn is_name(name: &str) -> bool {
@@ -417,9 +599,9 @@ mod tests {
     fn an_endpoint_needs_a_provider_and_no_more() {
         let endpoints = Endpoints::parse("[endpoints.github]\nprovider = \"github\"\n").unwrap();
         let github = endpoints.get("github").unwrap();
-        assert_eq!(github.provider.name, "github");
-        assert!(github.subscribes_to(Some("push")));
-        assert!(github.subscribes_to(None));
+        assert_eq!(github.terms.provider.name, "github");
+        assert!(github.subscribes_to(["push"].into_iter()));
+        assert!(github.subscribes_to([].into_iter()));
     }
 
     #[test]
@@ -427,9 +609,10 @@ mod tests {
         let text = "[endpoints.github]\nprovider = \"github\"\nevents = [\"push\"]\n";
         let endpoints = Endpoints::parse(text).unwrap();
         let github = endpoints.get("github").unwrap();
-        assert!(github.subscribes_to(Some("push")));
-        assert!(!github.subscribes_to(Some("pull_request")));
-        assert!(!github.subscribes_to(None));
+        assert!(github.subscribes_to(["push"].into_iter()));
+        assert!(github.subscribes_to(["pull_request", "push"].into_iter()));
+        assert!(!github.subscribes_to(["pull_request"].into_iter()));
+        assert!(!github.subscribes_to([].into_iter()));
     }
 
     #[test]
@@ -445,7 +628,7 @@ mod tests {
         "#;
         let endpoints = Endpoints::parse(text).unwrap();
         let partner = endpoints.get("partner").unwrap();
-        assert_eq!(partner.provider.signature.prefix, "sha256=");
+        assert_eq!(partner.terms.scheme.prefix, "sha256=");
         assert_eq!(partner.kept_headers().collect::<Vec<_>>(), ["x-webhook-id", "x-type", "x-tenant"]);
         assert_eq!(
             partner.reply,
@@ -481,23 +664,23 @@ signature = { header = "X-S" }
                     "\"GitHub\" cannot name an endpoint: up to 64 of a-z, 0-9, - and _, beginning with a letter or digit"
                         .into()
                 ),
-                (5, "the provider \"strype\" is unknown: name one of github, generic".into()),
+                (5, "the provider \"strype\" is unknown: did you mean \"stripe\"? `cargo ops providers` lists the 50 that are known, \"generic\" among them".into()),
                 (
                     6,
-                    "[endpoints.billing] has the unknown key `evnts`: it knows provider, events, headers, reply, signature, event_id, event_type"
+                    "[endpoints.billing] has the unknown key `evnts`: it knows provider, scheme, events, headers, reply, event_id, event_type, replay_guard, tolerance_seconds, future_tolerance_seconds, public_url, trust_forwarded, verify_token, webhook_id, topics, sandbox, signature"
                         .into()
                 ),
-                (7, "[endpoints.shop] has no `provider`: name one of github, generic".into()),
+                (7, "[endpoints.shop] has no `provider`: `cargo ops providers` lists the 50 that are known, \"generic\" among them".into()),
                 (
                     8,
                     "`events` is empty, so that nothing would be processed: leave it out to process all types".into()
                 ),
-                (11, "`event_id`: \"body:/id\" is neither \"header:NAME\" nor \"json:/pointer\"".into()),
+                (11, "`event_id`: \"body:/id\" is none of \"header:NAME\", \"json:/pointer\", \"form:FIELD\", \"form:FIELD:/pointer\", \"query:NAME\"".into()),
                 (12, "`tolerance_seconds` must be a whole number, and its type is string".into()),
                 (12, "`header` names \"X S\", which is not a header's name".into()),
                 (
                     12,
-                    "`algorithm` is \"md5\", and must be one of \"hmac-sha1\", \"hmac-sha256\", \"hmac-sha384\", \"hmac-sha512\", \"token\""
+                    "`algorithm` is \"md5\", and must be one of \"hmac-sha1\", \"hmac-sha256\", \"hmac-sha384\", \"hmac-sha512\", \"token\", \"sha256\", \"ed25519\", \"ecdsa-p256-sha256\", \"rsa-sha256\""
                         .into()
                 ),
                 (13, "`status` is 500: an accepted request is answered with 200 to 299".into()),

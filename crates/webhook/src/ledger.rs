@@ -16,7 +16,7 @@
 use std::fmt;
 
 use crate::clock::UnixSeconds;
-use crate::idempotency::IdempotencyKey;
+use crate::idempotency::{Digest, IdempotencyKey};
 
 /// The version of a record that is written, and the newest that is read.
 pub const VERSION: u32 = 1;
@@ -38,11 +38,20 @@ impl RecordKey {
         RecordKey { event: RecordKey::partition(endpoint, event), body: body.unwrap_or("-").to_owned() }
     }
 
+    /// Where it is kept under which key a body was first processed, for endpoints with `replay_guard`. No record is there: a
+    /// record's sort key is a digest or `-`.
+    pub fn guard(endpoint: &str, body: Digest) -> RecordKey {
+        RecordKey { event: RecordKey::partition(endpoint, &body.to_string()), body: GUARD.to_owned() }
+    }
+
     /// The partition that holds all records of a sender's id.
     pub fn partition(endpoint: &str, event: &str) -> String {
         format!("{endpoint}#{event}")
     }
 }
+
+/// The sort key of what [`RecordKey::guard`] names.
+pub const GUARD: &str = "guard";
 
 /// What the ledger knows of an idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,9 +8,14 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | [`endpoints`] | `endpoints.toml`: what this deployment accepts |
-//! | [`provider`] | how each sender signs, as data |
+//! | [`provider`] | how each sender signs, shakes hands and behaves, as data |
+//! | [`terms`] | what one endpoint's requests are judged by |
 //! | [`secret`] | what an endpoint and its sender share |
+//! | [`request`] | what a sender put on the wire |
+//! | [`judgement`] | is it a question, is it signed, and which event does it bring |
+//! | [`handshake`] | the questions, and their answers |
 //! | [`signature`] | verifying a request, and signing one |
+//! | [`refusal`] | why a request is turned away |
 //! | [`idempotency`] | what makes two deliveries the same event |
 //! | [`delivery`] | one verified arrival of an event |
 //! | [`message`] | the queue message that carries a delivery from the receiver to the consumer |
@@ -20,8 +25,15 @@
 
 pub mod endpoints;
 pub mod provider;
+pub mod terms;
 pub mod secret;
+pub mod request;
+mod json;
+pub mod judgement;
+pub mod handshake;
 pub mod signature;
+mod crypto;
+pub mod refusal;
 pub mod idempotency;
 pub mod delivery;
 pub mod message;

@@ -16,8 +16,13 @@ const HEADER_GROWTH_MAX: usize = 7;
 const ENVELOPE_BYTES_MAX: usize = 8 * 1024;
 /// The longest idempotency key, in bytes; a longer one is replaced by its digest.
 pub const KEY_BYTES_MAX: usize = 256;
-/// How many signatures a request may bring (Stripe and Standard Webhooks send two while a secret rolls).
-pub const SIGNATURES_MAX: usize = 64;
+/// The longest id or type of an event, in bytes; what is longer is neither.
+pub const STATED_BYTES_MAX: usize = 1024;
+/// How many signatures a request may bring (Stripe and Standard Webhooks send two while a secret rolls; DocuSign one for
+/// each of up to 100 keys).
+pub const SIGNATURES_MAX: usize = 100;
+/// How much of a text that a stranger wrote goes into a refusal, in characters.
+pub const QUOTED_CHARACTERS_MAX: usize = 128;
 /// How many secrets an endpoint may have at once: the current one, its predecessor, and room for a mistake.
 pub const SECRETS_MAX: usize = 8;
 /// How many endpoints one deployment may have: all secrets are fetched together when the receiver starts.
@@ -62,6 +67,20 @@ pub const SECRET_REFRESH_SECONDS: i64 = 30;
 /// How soon the receiver asks again for a secret that it has no copy of because SSM did not answer, in seconds: until then
 /// the endpoint answers 503, and some senders never come again.
 pub const SECRET_RETRY_SECONDS: i64 = 1;
+
+/// How long the receiver waits for a key that a sender publishes, in seconds: two in a row, a key and a
+/// confirmation, fit a sender's patience.
+pub const KEY_FETCH_TIMEOUT_SECONDS: u64 = 2;
+/// How much it reads of one, in bytes; certificates have 2 KB.
+pub const KEY_BYTES_FETCHED_MAX: usize = 64 * 1024;
+/// How long it keeps one, in seconds. A certificate's address changes with it; Plaid's keys expire.
+pub const KEY_TTL_SECONDS: i64 = 60 * 60;
+/// How many it keeps.
+pub const KEYS_KEPT_MAX: usize = 64;
+/// How many it fetches in a minute: a stranger may name any number of addresses on an allowed host.
+pub const KEY_FETCHES_PER_MINUTE_MAX: u32 = 30;
+/// How soon the receiver asks again whether an endpoint is open for a sender's own secret, in seconds.
+pub const OPENING_RETRY_SECONDS: i64 = 1;
 
 const _: () = assert!(
     BODY_BYTES_MAX.div_ceil(3) * 4 + HEADER_BYTES_MAX * HEADER_GROWTH_MAX + ENVELOPE_BYTES_MAX <= MESSAGE_BYTES_MAX,

@@ -15,8 +15,8 @@ use thiserror::Error;
 use crate::clock::UnixMillis;
 use crate::delivery::Delivery;
 use crate::idempotency::{Digest, IdempotencyKey};
+use crate::judgement::Stated;
 use crate::limits::MESSAGE_BYTES_MAX;
-use crate::signature::Stated;
 
 /// The version that is written, and the newest that is read.
 pub const VERSION: u32 = 1;
@@ -53,6 +53,9 @@ struct Message {
     headers: String,
     bodysha256: String,
     secretindex: usize,
+    /// Absent where it is false.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    replayguard: bool,
     /// The exact bytes.
     data_base64: String,
 }
@@ -112,6 +115,7 @@ pub fn encode(delivery: &Delivery) -> Result<String, MessageTooLarge> {
         headers: serde_json::Value::Object(headers).to_string(),
         bodysha256: delivery.body_digest.to_string(),
         secretindex: delivery.secret_index,
+        replayguard: delivery.replay_guard,
         data_base64: STANDARD.encode(&delivery.body),
     };
     let text = ascii_json(&message);
@@ -165,6 +169,7 @@ pub fn decode(text: &str) -> Result<Delivery, MessageError> {
         body,
         body_digest,
         secret_index: message.secretindex,
+        replay_guard: message.replayguard,
         attempt: 1,
     })
 }
@@ -213,6 +218,7 @@ mod tests {
             body: b"\xff{}".to_vec(),
             body_digest: Digest::of(b"\xff{}"),
             secret_index: 1,
+            replay_guard: false,
             attempt: 1,
         }
     }
@@ -237,7 +243,8 @@ mod tests {
     #[test]
     fn what_was_written_is_read_unchanged() {
         let untyped = Delivery { event_id: None, event_type: None, content_type: None, headers: vec![], ..delivery() };
-        for delivery in [delivery(), untyped] {
+        let guarded = Delivery { replay_guard: true, ..delivery() };
+        for delivery in [delivery(), untyped, guarded] {
             assert_eq!(decode(&encode(&delivery).unwrap()), Ok(delivery));
         }
     }

@@ -1,28 +1,28 @@
 //! How each sender signs, as data: one row a provider, read by one engine (`signature.rs`).
 //!
-//! To add a sender whose scheme these parameters can express, add a row to `provider/table.rs` and its cases to
-//! `tests/vectors/`. A private sender needs no row: `provider = "generic"` in `endpoints.toml` supplies one
+//! A row is a constant: nothing of it is built or copied when a function starts. To add a sender whose scheme these
+//! parameters can express, add a row to `provider/table.rs` and its cases to `tests/vectors/`; nothing else names
+//! providers. A private sender needs no row: `provider = "generic"` in `endpoints.toml` supplies one
 //! (`provider/generic.rs`).
 
 mod table;
 pub mod generic;
 
-use std::borrow::Cow;
 use std::fmt;
 
 use base64::Engine;
 use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-pub use self::table::{find, named};
+pub use self::table::PROVIDERS;
 
-/// Text that a row writes as a literal and a configuration owns.
-pub type Text = Cow<'static, str>;
-/// A list that a row writes as a literal and a configuration owns.
-pub type List<T> = Cow<'static, [T]>;
+/// Text of a row: a literal, or of the configuration, which is read once and lives as long as the process.
+pub type Text = &'static str;
+/// A list of a row.
+pub type List<T> = &'static [T];
 
-/// One sender's scheme.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One sender: how it proves who it is, shakes hands, and behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Provider {
     /// As in `endpoints.toml`: `github`.
     pub name: Text,
@@ -30,30 +30,76 @@ pub struct Provider {
     pub title: Text,
     /// Where the scheme is documented by its sender.
     pub documentation: Text,
-    /// How a request proves where it comes from.
-    pub signature: Scheme,
-    /// Where the sender's own id of the event is; the first source that yields one counts.
-    pub event_id: List<Source>,
-    /// What that id is worth.
-    pub event_id_rating: IdRating,
-    /// Where the type of the event is; the first source that yields one counts.
-    pub event_type: List<Source>,
-    /// The request headers that travel with the delivery, in lower case; others are dropped at the door.
+    /// How a request proves where it comes from. Where there are several, the endpoint chooses; the first is the default.
+    pub schemes: List<Scheme>,
+    /// What the endpoint must say in `endpoints.toml` before this provider can be verified.
+    pub required: List<Setting>,
+    /// Questions that it asks before, or between, its events.
+    pub handshakes: List<Handshake>,
+    /// What it posts unsigned when an endpoint is set up, and wants a 2xx for. It is turned away as everything unsigned
+    /// is, and told 200. Empty where there is no such thing.
+    pub unsigned_ping: List<Condition>,
+    /// Request headers that travel with the delivery beside those that hold its id and type; lower case.
     pub headers: List<Text>,
     /// The status that the sender expects for an accepted event.
     pub status_accepted: u16,
     /// The status that the sender expects for a bad signature.
     pub status_refused: u16,
-    /// How long the sender waits for an answer, in seconds.
-    pub patience_seconds: u16,
+    /// How long it waits for an answer, in seconds; `None` where it does not say.
+    pub patience_seconds: Option<u16>,
+    /// What it does after a failure.
+    pub retries: Retries,
 }
 
-/// How a request is signed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a sender does when it is not answered as it wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retries {
+    /// The answers after which it sends again.
+    pub after: Retried,
+    /// How late the last repetition of an event can come, in seconds after the first; `None` where it does not say.
+    pub horizon_seconds: Option<u32>,
+    /// As its documentation puts it, in short.
+    pub schedule: Text,
+}
+
+/// The answers after which a sender sends again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retried {
+    /// None: what it does not deliver at once is lost, unless it is asked to redeliver.
+    Never,
+    /// It does not say.
+    Unknown,
+    /// All but 2xx.
+    NotSuccess,
+    /// All but 200.
+    NotOk,
+    /// 5xx only.
+    ServerErrors,
+    /// All but these.
+    AllBut(List<u16>),
+    /// These, and 5xx.
+    ServerErrorsAnd(List<u16>),
+}
+
+/// What only the owner of an endpoint knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Setting {
+    /// `verify_token`: what the sender repeats in its handshake.
+    VerifyToken,
+    /// `webhook_id`: the sender's id of the webhook, which it signs.
+    WebhookId,
+    /// `topics`: the only ones whose messages are let in.
+    Topics,
+}
+
+/// How a request is signed, and what it says about its event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Scheme {
-    /// The header that holds the signature, or a list of them; lower case.
-    pub header: Text,
-    /// What stands between several signatures in that header; `None` where there is only ever one.
+    /// Tells it from the provider's others: `v3`. Empty where there is one only.
+    pub name: Text,
+    /// Where the signature is, or a list of them.
+    pub signature: Place,
+    /// What stands between several signatures in one place; `None` where there is only ever one.
     pub separator: Option<Text>,
     /// What stands before each signature: `sha256=`. An item without it is not a signature.
     pub prefix: Text,
@@ -61,12 +107,47 @@ pub struct Scheme {
     pub encoding: Encoding,
     /// How it is computed.
     pub algorithm: Algorithm,
-    /// How the secret is written.
+    /// What stands before a signature, and how it is computed, where the endpoint's secret is a public key instead.
+    pub with_public_key: Option<(Text, Algorithm)>,
+    /// Where the key comes from, and how it is written.
     pub secret: SecretForm,
     /// What is signed.
-    pub content: List<Part>,
-    /// Where the sender says when it signed, if the content covers that.
+    pub content: Content,
+    /// Where the sender says when it signed, if the signature covers that.
     pub timestamp: Option<Timestamp>,
+    /// Headers that must have this value; names in lower case.
+    pub require: List<(Text, Text)>,
+    /// Where the sender's own id of the event is; the first source that yields one counts.
+    pub event_id: List<Source>,
+    /// What that id is worth.
+    pub event_id_rating: IdRating,
+    /// Why it is rated so.
+    pub rating_reason: Text,
+    /// Where the type of the event is; the first source that yields one counts.
+    pub event_type: List<Source>,
+}
+
+/// Where signatures are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// In this header; lower case, as in all of these.
+    Header(Text),
+    /// In any of these headers.
+    Headers(List<Text>),
+    /// In the headers of this name and a number: `x-docusign-signature-` 1, 2, ...
+    NumberedHeaders(Text),
+    /// In the JSON body, at this pointer.
+    Json(Text),
+    /// In the JSON body: each element of the list at `list` holds one, at `member`, and each must be right. Pointers in the
+    /// content then begin at the element.
+    JsonEach {
+        /// Pointer to the list.
+        list: Text,
+        /// Pointer within an element.
+        member: Text,
+    },
+    /// In this query parameter.
+    Query(Text),
 }
 
 /// How a signature is computed.
@@ -80,8 +161,18 @@ pub enum Algorithm {
     HmacSha384,
     /// HMAC with SHA-512.
     HmacSha512,
+    /// The plain SHA-256 digest of a content that holds the secret.
+    Sha256,
     /// The secret itself: it says who sent a request, and nothing about its body.
     Token,
+    /// Ed25519 (RFC 8032); the key is 32 bytes.
+    Ed25519,
+    /// ECDSA on P-256 with SHA-256, the signature in DER; the key is a SubjectPublicKeyInfo.
+    EcdsaP256Sha256,
+    /// RSA PKCS#1 v1.5 with SHA-256; the key is a SubjectPublicKeyInfo.
+    RsaSha256,
+    /// RSA PKCS#1 v1.5 with SHA-1; the key is a SubjectPublicKeyInfo.
+    RsaSha1,
 }
 
 /// How a signature is written.
@@ -97,7 +188,7 @@ pub enum Encoding {
     Raw,
 }
 
-/// How a secret is written.
+/// Where the key comes from, and how it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SecretForm {
     /// The text's own bytes.
@@ -106,10 +197,40 @@ pub enum SecretForm {
     Hex,
     /// Base64, padded or not.
     Base64,
+    /// `whsec_` and base64, the prefix optional; or `whpk_` and base64, which is a public key (Standard Webhooks).
+    StandardWebhooks,
+    /// There is none: the request names an address with a certificate, on one of these hosts.
+    Certificate {
+        /// The header with the address; lower case.
+        header: Text,
+        /// The only hosts that it may be on.
+        hosts: List<Text>,
+    },
+    /// There is none: SNS names a certificate of its own region in the body.
+    SnsCertificate,
+    /// `<client id>:<secret>`, with which the key is asked for that the request names.
+    PlaidCredentials,
+}
+
+/// What is signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    /// These parts, one after the other.
+    Parts(List<Part>),
+    /// As `signature/twilio.rs` says: the address and the form's fields in order.
+    Twilio,
+    /// As `signature/contentful.rs` says: request line, headers and body.
+    Contentful,
+    /// As `signature/sns.rs` says: the body's fields by the type of message.
+    Sns,
+    /// The signature is a JSON Web Token that holds the body's digest (`signature/plaid.rs`).
+    PlaidToken,
+    /// The signature is a JSON Web Token that says nothing about the body (`signature/monday.rs`).
+    MondayToken,
 }
 
 /// A part of the signed content.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     /// Fixed text.
     Literal(Text),
@@ -119,28 +240,64 @@ pub enum Part {
     Timestamp,
     /// A header's value; its name in lower case.
     Header(Text),
+    /// The method: `POST`.
+    Method,
+    /// The whole address as the sender knows it, query included.
+    Url,
+    /// The same with twelve percent escapes decoded, or as it is: HubSpot's documentation says the one, its libraries do
+    /// the other.
+    UrlHubspot,
+    /// The secret's own bytes ([`Algorithm::Sha256`]).
+    Secret,
+    /// The CRC-32 of the body, in decimal. It guards against accidents, not against forgers.
+    Crc32,
+    /// A member of the JSON body, which must be there.
+    Json(Text),
+    /// A member of the JSON body, or nothing.
+    JsonOrNothing(Text),
+    /// The endpoint's `webhook_id`.
+    WebhookId,
 }
 
-/// A place in a request where an id or a type may stand.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A place in a request where an id, a type or a question may stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     /// A header; its name in lower case.
     Header(Text),
-    /// A member of the JSON body, by RFC 6901 pointer: `/data/id`.
+    /// A member of the JSON body, by RFC 6901 pointer: `/data/id`. The step `*` stands for the elements of a list: of
+    /// these the first counts, and filters match any.
     Json(Text),
+    /// A field of a form body.
+    Form(Text),
+    /// A member of the JSON in a field of a form body: the field, and the pointer.
+    FormJson(Text, Text),
+    /// A query parameter.
+    Query(Text),
 }
 
-/// When a request was signed, and how old it may be.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// When a request was signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timestamp {
-    /// The header that holds it; lower case.
-    pub header: Text,
+    /// Where it stands.
+    pub at: TimestampPlace,
     /// How it is written.
     pub unit: TimestampUnit,
-    /// How far it may lie in the past, in seconds, this one included. `None`: its age is not judged.
+    /// How far it may lie in the past, in seconds, this one included, where the endpoint does not say. `None`: its age is
+    /// not judged, because the sender publishes no bound and may repeat an event under its first timestamp.
     pub tolerance_seconds: Option<i64>,
-    /// How far it may lie in the future, in seconds, this one included. `None`: as far as in the past.
+    /// The same for the future. `None`: as far as in the past.
     pub future_tolerance_seconds: Option<i64>,
+}
+
+/// Where a timestamp stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimestampPlace {
+    /// In a header; lower case.
+    Header(Text),
+    /// Among the signatures, behind this prefix: `t=`.
+    Item(Text),
+    /// In the JSON body, at this pointer.
+    Json(Text),
 }
 
 /// How a timestamp is written.
@@ -162,31 +319,248 @@ pub enum IdRating {
     /// Not signed, or not unique: the key is the id and the digest of the body. Whoever captured a signed body cannot
     /// pass it off as the event of another id's body, and a list under a reused id is not swallowed.
     Hint,
-    /// There is none: the key is the digest of what was signed.
+    /// There is none: the key is the digest of what was signed, the timestamp left out, because a sender that tries again
+    /// signs afresh.
     None,
+    /// There is none, and equal bodies are different events: every arrival is an event, and nothing is recognised as a
+    /// duplicate.
+    Repeats,
+}
+
+/// What a signature vouches for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coverage {
+    /// The body, byte for byte.
+    Body,
+    /// Some fields; the rest of the body may be anything.
+    Fields,
+    /// Who sent it, and nothing of what it says.
+    Nothing,
+}
+
+/// A question that a sender asks, and the answer that it wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Handshake {
+    /// The method of the question.
+    pub method: Text,
+    /// What makes a request this question; all must hold.
+    pub when: List<Condition>,
+    /// Whether its signature is judged first. If not, anyone may ask, and what is answered must be harmless.
+    pub signed: bool,
+    /// What must be right before it is answered.
+    pub check: Check,
+    /// The answer's status.
+    pub status: u16,
+    /// The answer's headers; names in lower case.
+    pub headers: List<(Text, Answer)>,
+    /// The answer's body, one part after the other.
+    pub body: List<Answer>,
+}
+
+/// Something that holds for a request or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    /// It is there, empty or not. What is asked about is then required not to be empty.
+    Present(Source),
+    /// It is not there, or is no text or number.
+    Absent(Source),
+    /// It is this text or number.
+    Is(Source, Text),
+}
+
+/// What must be right before a handshake is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Check {
+    /// Nothing.
+    None,
+    /// This must be the endpoint's `verify_token`.
+    VerifyToken(Source),
+    /// This must be 1 to 64 of `A-Za-z0-9+/=_-`. What is answered is signed with the secret that signs bodies, so nothing
+    /// that could be a body may be asked.
+    PlainToken(Source),
+    /// This is a secret that the sender offers. It is taken only while the operator has opened the endpoint for it.
+    OffersSecret(Source),
+}
+
+/// A part of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// Fixed text.
+    Literal(Text),
+    /// What the request says there.
+    Echo(Source),
+    /// The same as a JSON string, quotes included.
+    EchoJson(Source),
+    /// The HMAC-SHA256 of what the request says there, under the newest secret.
+    Hmac(Encoding, Source),
+}
+
+/// How a sender is to be spoken of where nothing is known of its retries.
+pub const RETRIES_UNKNOWN: Retries =
+    Retries { after: Retried::Unknown, horizon_seconds: None, schedule: "not published" };
+
+/// The sender's patience where it does not say, in seconds; few wait less.
+pub const PATIENCE_ASSUMED_SECONDS: u16 = 5;
+
+/// The provider with this name in `endpoints.toml`; not `generic`, which takes its row from there.
+pub fn find(name: &str) -> Option<&'static Provider> {
+    PROVIDERS.iter().find(|provider| provider.name == name)
+}
+
+/// The names that `provider` may have in `endpoints.toml`, `generic` last.
+pub fn named() -> impl Iterator<Item = &'static str> {
+    PROVIDERS.iter().map(|provider| provider.name).chain(["generic"])
+}
+
+impl Provider {
+    /// How long the sender waits, in seconds, as far as is known.
+    pub fn patience(&self) -> u16 {
+        self.patience_seconds.unwrap_or(PATIENCE_ASSUMED_SECONDS)
+    }
+
+    /// The scheme of this name; for `None` the default one.
+    pub fn scheme(&self, name: Option<&str>) -> Option<&'static Scheme> {
+        match name {
+            None => self.schemes.first(),
+            Some(name) => self.schemes.iter().find(|scheme| scheme.name == name),
+        }
+    }
+}
+
+impl Retried {
+    /// Whether the sender sends again after this status; `None` where it does not say.
+    pub fn includes(self, status: u16) -> Option<bool> {
+        Some(match self {
+            Retried::Never => false,
+            Retried::Unknown => return None,
+            Retried::NotSuccess => !(200..300).contains(&status),
+            Retried::NotOk => status != 200,
+            Retried::ServerErrors => status >= 500,
+            Retried::AllBut(statuses) => !statuses.contains(&status),
+            Retried::ServerErrorsAnd(statuses) => status >= 500 || statuses.contains(&status),
+        })
+    }
+}
+
+impl Setting {
+    /// Its key in `endpoints.toml`.
+    pub fn key(self) -> &'static str {
+        match self {
+            Setting::VerifyToken => "verify_token",
+            Setting::WebhookId => "webhook_id",
+            Setting::Topics => "topics",
+        }
+    }
+}
+
+impl Algorithm {
+    /// Whether the key that verifies also signs.
+    pub fn is_symmetric(self) -> bool {
+        match self {
+            Algorithm::HmacSha1
+            | Algorithm::HmacSha256
+            | Algorithm::HmacSha384
+            | Algorithm::HmacSha512
+            | Algorithm::Sha256
+            | Algorithm::Token => true,
+            Algorithm::Ed25519 | Algorithm::EcdsaP256Sha256 | Algorithm::RsaSha256 | Algorithm::RsaSha1 => false,
+        }
+    }
 }
 
 impl Scheme {
-    /// Whether a change of the body makes the signature wrong.
-    pub fn covers_body(&self) -> bool {
-        self.algorithm != Algorithm::Token && self.content.contains(&Part::Body)
+    /// What a signature of this scheme vouches for.
+    pub fn coverage(&self) -> Coverage {
+        match self.content {
+            _ if self.algorithm == Algorithm::Token => Coverage::Nothing,
+            Content::Parts(parts) if parts.contains(&Part::Body) => Coverage::Body,
+            Content::Parts(_) | Content::Sns => Coverage::Fields,
+            Content::Twilio | Content::Contentful | Content::PlaidToken => Coverage::Body,
+            Content::MondayToken => Coverage::Nothing,
+        }
     }
 
-    /// Whether a change of what `source` names makes the signature wrong.
+    /// Whether a change of what `source` names makes the signature wrong. (Contentful's signed headers are named by the
+    /// request; see `judgement.rs`.)
     pub fn covers(&self, source: &Source) -> bool {
-        match source {
-            Source::Json(_) => self.covers_body(),
-            Source::Header(name) => {
-                self.algorithm != Algorithm::Token
-                    && self.content.iter().any(|part| matches!(part, Part::Header(signed) if signed == name))
+        let parts = match self.content {
+            Content::Parts(parts) => parts,
+            Content::Twilio | Content::Contentful | Content::Sns | Content::PlaidToken | Content::MondayToken => &[],
+        };
+        match (self.coverage(), source) {
+            (Coverage::Nothing, _) => false,
+            (_, Source::Header(name)) => {
+                parts.iter().any(|part| matches!(part, Part::Header(signed) if signed == name))
+            }
+            (_, Source::Query(_)) => self.signs_url(),
+            (Coverage::Body, Source::Json(_) | Source::Form(_) | Source::FormJson(..)) => true,
+            (Coverage::Fields, Source::Json(pointer)) => {
+                let list = match self.signature {
+                    Place::JsonEach { list, .. } => format!("{list}/*"),
+                    Place::Header(_)
+                    | Place::Headers(_)
+                    | Place::NumberedHeaders(_)
+                    | Place::Json(_)
+                    | Place::Query(_) => String::new(),
+                };
+                let covered = |signed: &str| format!("{list}{signed}") == *pointer;
+                self.content == Content::Sns && crate::signature::sns::SIGNED_ALWAYS.iter().any(|name| covered(name))
+                    || parts
+                        .iter()
+                        .any(|part| matches!(part, Part::Json(signed) | Part::JsonOrNothing(signed) if covered(signed)))
+            }
+            (Coverage::Fields, Source::Form(_) | Source::FormJson(..)) => false,
+        }
+    }
+
+    /// Whether its key is fetched from where a request says that it is.
+    pub fn publishes_key(&self) -> bool {
+        match self.secret {
+            SecretForm::Certificate { .. } | SecretForm::SnsCertificate | SecretForm::PlaidCredentials => true,
+            SecretForm::Utf8 | SecretForm::Hex | SecretForm::Base64 | SecretForm::StandardWebhooks => false,
+        }
+    }
+
+    /// Whether the address is a part of what is signed.
+    pub fn signs_url(&self) -> bool {
+        match self.content {
+            Content::Parts(parts) => parts.iter().any(|part| matches!(part, Part::Url | Part::UrlHubspot)),
+            Content::Twilio | Content::Contentful => true,
+            Content::Sns | Content::PlaidToken | Content::MondayToken => false,
+        }
+    }
+
+    /// Whether whoever can verify can sign, so that `cargo ops send` can play the sender.
+    pub fn can_sign(&self) -> bool {
+        match self.content {
+            Content::Sns | Content::PlaidToken => false,
+            Content::MondayToken | Content::Twilio | Content::Contentful | Content::Parts(_) => {
+                self.algorithm.is_symmetric()
             }
         }
     }
 }
 
-/// Decodes what senders write: some pad, some do not.
+impl SecretForm {
+    /// Whether the endpoint's owner has to keep something in SSM for it.
+    pub fn is_kept(self) -> bool {
+        match self {
+            SecretForm::Utf8
+            | SecretForm::Hex
+            | SecretForm::Base64
+            | SecretForm::StandardWebhooks
+            | SecretForm::PlaidCredentials => true,
+            SecretForm::Certificate { .. } | SecretForm::SnsCertificate => false,
+        }
+    }
+}
+
+/// Decodes what senders write: some pad, some do not, and some cut off the padding's share of the last character too.
 fn base64_engine(alphabet: &base64::alphabet::Alphabet) -> GeneralPurpose {
-    GeneralPurpose::new(alphabet, GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent))
+    let lenient = GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true);
+    GeneralPurpose::new(alphabet, lenient)
 }
 
 impl Encoding {
@@ -211,51 +585,27 @@ impl Encoding {
     }
 }
 
-impl SecretForm {
-    /// The key that `text` stands for; `None` if it is not of this form.
-    pub fn key(self, text: &str) -> Option<Vec<u8>> {
-        match self {
-            SecretForm::Utf8 => Some(text.as_bytes().to_vec()),
-            SecretForm::Hex => hex::decode(text).ok(),
-            SecretForm::Base64 => base64_engine(&STANDARD).decode(text).ok(),
-        }
-    }
-}
-
 impl fmt::Display for SecretForm {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             SecretForm::Utf8 => "text",
             SecretForm::Hex => "hexadecimal",
             SecretForm::Base64 => "base64",
+            SecretForm::StandardWebhooks => "whsec_ or whpk_ and base64",
+            SecretForm::Certificate { .. } | SecretForm::SnsCertificate => "a certificate",
+            SecretForm::PlaidCredentials => "<client id>:<secret>",
         })
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base64_is_read_with_and_without_padding() {
-        assert_eq!(Encoding::Base64.decode(b"AAE="), Some(vec![0, 1]));
-        assert_eq!(Encoding::Base64.decode(b"AAE"), Some(vec![0, 1]));
-        assert_eq!(Encoding::Base64.decode(b"AA-_"), None);
-        assert_eq!(Encoding::Base64Url.decode(b"AA-_"), Some(vec![0, 15, 191]));
-    }
-
-    #[test]
-    fn hex_is_read_in_either_case_and_written_in_lower_case() {
-        assert_eq!(Encoding::Hex.decode(b"0aFF"), Some(vec![10, 255]));
-        assert_eq!(Encoding::Hex.encode(&[10, 255]), b"0aff");
-        assert_eq!(Encoding::Hex.decode(b"0a f"), None);
-        assert_eq!(Encoding::Hex.decode(b"0a1"), None);
-    }
-
-    #[test]
-    fn a_token_covers_nothing() {
-        let scheme = Scheme { algorithm: Algorithm::Token, ..find("github").unwrap().signature.clone() };
-        assert!(!scheme.covers_body());
-        assert!(!scheme.covers(&Source::Json("/id".into())));
+impl fmt::Display for Source {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Header(name) => write!(formatter, "header:{name}"),
+            Source::Json(pointer) => write!(formatter, "json:{pointer}"),
+            Source::Form(field) => write!(formatter, "form:{field}"),
+            Source::FormJson(field, pointer) => write!(formatter, "form:{field}:{pointer}"),
+            Source::Query(name) => write!(formatter, "query:{name}"),
+        }
     }
 }

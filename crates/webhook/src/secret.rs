@@ -4,14 +4,18 @@ use std::fmt;
 
 use thiserror::Error;
 
+use crate::crypto;
 use crate::limits::SECRETS_MAX;
-use crate::provider::SecretForm;
+use crate::provider::{Algorithm, Encoding, Scheme, SecretForm};
 
-/// One secret, as the bytes that go into the signature. Its `Debug` prints a placeholder.
+/// One secret, or the sender's public key: the bytes that a signature is judged by. Its `Debug` prints a placeholder.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Vec<u8>);
+pub struct Secret {
+    key: Vec<u8>,
+    is_public: bool,
+}
 
-/// The secrets of one endpoint, newest first; never empty.
+/// The secrets of one endpoint, newest first; none only where the provider needs none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Secrets(Vec<Secret>);
 
@@ -36,21 +40,65 @@ pub enum SecretError {
         /// What was expected.
         form: SecretForm,
     },
+    /// A line that is well written and no public key of the provider's algorithm.
+    #[error("line {line} is not the public key that this provider's signatures are verified with")]
+    NotAPublicKey {
+        /// Counted from 1.
+        line: usize,
+    },
 }
 
 impl Secret {
-    /// The key that `text` stands for.
+    /// The key that `text` stands for in a scheme.
     ///
     /// # Errors
-    /// `None` if the text is not of that form, or stands for no bytes at all.
-    pub fn parse(text: &str, form: SecretForm) -> Option<Secret> {
-        let key = form.key(text)?;
-        (!key.is_empty()).then_some(Secret(key))
+    /// [`SecretError`], if the text is not of the scheme's form, stands for no bytes at all, or is no public key where one
+    /// is needed.
+    fn parse(text: &str, line: usize, scheme: &Scheme) -> Result<Secret, SecretError> {
+        let unreadable = || SecretError::Unreadable { line, form: scheme.secret };
+        let algorithm_of_public_key = match scheme.with_public_key {
+            Some((_, algorithm)) if text.starts_with(PUBLIC_KEY_PREFIX) => Some(algorithm),
+            _ => Some(scheme.algorithm).filter(|algorithm| !algorithm.is_symmetric()),
+        };
+        let key = read(text, scheme.secret).filter(|key| !key.is_empty()).ok_or_else(unreadable)?;
+        if let Some(algorithm) = algorithm_of_public_key {
+            // Ed25519 keys of any 32 bytes are taken; what else is wrong with one shows when nothing fits.
+            if !crypto::is_public_key(algorithm, &key) || algorithm == Algorithm::Ed25519 && key.len() != 32 {
+                return Err(SecretError::NotAPublicKey { line });
+            }
+        }
+        Ok(Secret { key, is_public: algorithm_of_public_key.is_some() })
     }
 
     /// The key's bytes, for computing a signature and nothing else.
     pub(crate) fn key(&self) -> &[u8] {
-        &self.0
+        &self.key
+    }
+
+    /// Whether it verifies and cannot sign.
+    pub(crate) fn is_public(&self) -> bool {
+        self.is_public
+    }
+}
+
+/// What a Standard Webhooks secret begins with, and what its public key does.
+const SECRET_PREFIX: &str = "whsec_";
+const PUBLIC_KEY_PREFIX: &str = "whpk_";
+
+fn read(text: &str, form: SecretForm) -> Option<Vec<u8>> {
+    match form {
+        SecretForm::Utf8 => Some(text.as_bytes().to_vec()),
+        SecretForm::Hex => Encoding::Hex.decode(text.as_bytes()),
+        SecretForm::Base64 => Encoding::Base64.decode(text.as_bytes()),
+        SecretForm::StandardWebhooks => {
+            let key = text.strip_prefix(PUBLIC_KEY_PREFIX).or(text.strip_prefix(SECRET_PREFIX)).unwrap_or(text);
+            Encoding::Base64.decode(key.as_bytes())
+        }
+        SecretForm::PlaidCredentials => {
+            let (client_id, secret) = text.split_once(':')?;
+            (!client_id.is_empty() && !secret.is_empty()).then(|| text.as_bytes().to_vec())
+        }
+        SecretForm::Certificate { .. } | SecretForm::SnsCertificate => None,
     }
 }
 
@@ -61,11 +109,14 @@ impl fmt::Debug for Secret {
 }
 
 impl Secrets {
+    /// Those of an endpoint whose provider needs none.
+    pub const NONE: Secrets = Secrets(Vec::new());
+
     /// Reads a parameter's value: one secret a line, newest first, blank lines and outer white space left out.
     ///
     /// # Errors
     /// [`SecretError`] if there is none, or if any of them cannot be used: half of a rotation must not pass unseen.
-    pub fn parse(text: &str, form: SecretForm) -> Result<Secrets, SecretError> {
+    pub fn parse(text: &str, scheme: &Scheme) -> Result<Secrets, SecretError> {
         let lines = || {
             text.lines().enumerate().map(|(index, line)| (index + 1, line.trim())).filter(|(_, line)| !line.is_empty())
         };
@@ -74,10 +125,7 @@ impl Secrets {
             found if found > SECRETS_MAX => return Err(SecretError::TooMany { found }),
             _ => {}
         }
-        lines()
-            .map(|(line, text)| Secret::parse(text, form).ok_or(SecretError::Unreadable { line, form }))
-            .collect::<Result<Vec<_>, _>>()
-            .map(Secrets)
+        lines().map(|(line, text)| Secret::parse(text, line, scheme)).collect::<Result<Vec<_>, _>>().map(Secrets)
     }
 
     /// The newest first.
@@ -85,43 +133,75 @@ impl Secrets {
         self.0.iter()
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// The secret to sign with.
     pub fn newest(&self) -> Option<&Secret> {
         self.0.first()
+    }
+
+    /// The newest credentials with which Plaid's keys are asked for: client id and secret.
+    pub fn plaid_credentials(&self) -> Option<(&str, &str)> {
+        std::str::from_utf8(self.newest()?.key()).ok()?.split_once(':')
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::provider::find;
+
+    fn parse(text: &str, provider: &str) -> Result<Secrets, SecretError> {
+        Secrets::parse(text, find(provider).unwrap().scheme(None).unwrap())
+    }
 
     #[test]
     fn one_secret_a_line_newest_first() {
-        let secrets = Secrets::parse("new\n\n  old \n", SecretForm::Utf8).unwrap();
+        let secrets = parse("new\n\n  old \n", "github").unwrap();
         assert_eq!(secrets.iter().map(Secret::key).collect::<Vec<_>>(), [b"new", b"old"]);
     }
 
     #[test]
     fn a_text_without_a_secret_is_refused() {
-        assert_eq!(Secrets::parse(" \n\t\n", SecretForm::Utf8), Err(SecretError::Empty));
+        assert_eq!(parse(" \n\t\n", "github"), Err(SecretError::Empty));
     }
 
     #[test]
     fn eight_secrets_are_accepted_and_nine_are_not() {
         let lines = |count: usize| (0..count).map(|index| format!("secret-{index}\n")).collect::<String>();
-        assert_eq!(Secrets::parse(&lines(8), SecretForm::Utf8).unwrap().iter().count(), 8);
-        assert_eq!(Secrets::parse(&lines(9), SecretForm::Utf8), Err(SecretError::TooMany { found: 9 }));
+        assert_eq!(parse(&lines(8), "github").unwrap().count(), 8);
+        assert_eq!(parse(&lines(9), "github"), Err(SecretError::TooMany { found: 9 }));
     }
 
     #[test]
     fn an_unreadable_secret_is_named_by_its_line_and_not_by_its_text() {
-        let error = Secrets::parse("00ff\n\nnot hex", SecretForm::Hex).unwrap_err();
-        assert_eq!(error.to_string(), "line 3 is not hexadecimal, as the secrets of this provider are");
+        let error = |text, provider| parse(text, provider).unwrap_err().to_string();
+        assert_eq!(error("00ff\n\nnot hex", "adyen"), "line 3 is not hexadecimal, as the secrets of this provider are");
+        assert_eq!(
+            error("whsec_????", "standardwebhooks"),
+            "line 1 is not whsec_ or whpk_ and base64, as the secrets of this provider are"
+        );
+        assert_eq!(
+            error("00ff", "discord"),
+            "line 1 is not the public key that this provider's signatures are verified with"
+        );
+        assert_eq!(
+            error("AAAA", "sendgrid"),
+            "line 1 is not the public key that this provider's signatures are verified with"
+        );
+    }
+
+    #[test]
+    fn the_prefix_of_a_standard_webhooks_secret_is_optional() {
+        assert_eq!(parse("whsec_AAE=", "standardwebhooks"), parse("AAE", "standardwebhooks"));
     }
 
     #[test]
     fn debug_shows_no_secret() {
-        let secrets = Secrets::parse("sesame", SecretForm::Utf8).unwrap();
+        let secrets = parse("sesame", "github").unwrap();
         assert_eq!(format!("{secrets:?}"), "Secrets([Secret(…)])");
     }
 }

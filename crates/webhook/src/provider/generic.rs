@@ -2,32 +2,57 @@
 //!
 //! | parameter | values | when absent |
 //! | --- | --- | --- |
-//! | `header` | the header with the signature | an error |
-//! | `algorithm` | `hmac-sha1`, `hmac-sha256`, `hmac-sha384`, `hmac-sha512`, `token` | `hmac-sha256` |
-//! | `encoding` | `hex`, `base64`, `base64url`, `raw` | `hex`; for a token `raw` |
+//! | `header`, `query` or `json` | where the signature is: a header, a query parameter, a member of the JSON body (`/signature`) | an error |
+//! | `algorithm` | `hmac-sha1`, `hmac-sha256`, `hmac-sha384`, `hmac-sha512`, `token`; `sha256` of a content with `{secret}`; `ed25519`, `ecdsa-p256-sha256`, `rsa-sha256` with the sender's public key as the secret | `hmac-sha256` |
+//! | `encoding` | `hex`, `base64`, `base64url`; for a token `raw` | `hex`; for a token `raw` |
 //! | `prefix` | what stands before the signature: `sha256=` | nothing |
-//! | `separator` | what stands between several signatures in the header | there is one signature |
-//! | `secret_encoding` | `utf8`, `hex`, `base64` | `utf8` |
-//! | `content` | what is signed: text with `{body}`, `{ts}`, `{header:NAME}` | `{body}` |
-//! | `timestamp` | where `{ts}` is: `header:NAME` | none |
+//! | `separator` | what stands between several signatures in one place | there is one signature |
+//! | `secret_encoding` | `utf8`, `hex`, `base64`, `whsec` (base64 behind `whsec_`) | `utf8`; for a public key `base64` |
+//! | `content` | what is signed: text with `{body}`, `{ts}`, `{method}`, `{url}`, `{secret}`, `{header:NAME}`, `{json:/pointer}`, or `{json?:/pointer}`, which may be absent | `{body}` |
+//! | `timestamp` | where `{ts}` is: `header:NAME`, `item:PREFIX` (among the signatures), `json:/pointer` | none |
 //! | `timestamp_unit` | `s`, `ms`, `rfc3339` | `s` |
 //! | `tolerance_seconds` | how far the timestamp may lie in the past | 300 |
 //! | `future_tolerance_seconds` | the same for the future | as for the past |
+//! | `require` | headers that must have this value: `{ X-Version = "1" }` | none |
+//!
+//! The public key is 32 bytes for `ed25519`, else a SubjectPublicKeyInfo in DER (the text between the lines of a PEM file,
+//! joined).
 
 use thiserror::Error;
 
 use super::{
-    Algorithm, Encoding, IdRating, List, Part, Provider, Scheme, SecretForm, Source, Text, Timestamp, TimestampUnit,
+    Algorithm, Content, Encoding, IdRating, Part, Place, Provider, RETRIES_UNKNOWN, Scheme, SecretForm, Source, Text,
+    Timestamp, TimestampPlace, TimestampUnit,
 };
 
 /// How old a timestamp may be where the configuration does not say, in seconds; the Standard Webhooks libraries' value.
 pub const TOLERANCE_SECONDS: i64 = 300;
+
+/// Any sender without a row of its own.
+pub static GENERIC: Provider = Provider {
+    name: "generic",
+    title: "any other sender",
+    documentation: "",
+    schemes: &[],
+    required: &[],
+    handshakes: &[],
+    unsigned_ping: &[],
+    headers: &[],
+    status_accepted: 200,
+    status_refused: 400,
+    patience_seconds: None,
+    retries: RETRIES_UNKNOWN,
+};
 
 /// The parameters as they were written; each is described in the [module's table](self).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Parameters {
     /// `header`
     pub header: Option<String>,
+    /// `query`
+    pub query: Option<String>,
+    /// `json`
+    pub json: Option<String>,
     /// `algorithm`
     pub algorithm: Option<String>,
     /// `encoding`
@@ -48,7 +73,27 @@ pub struct Parameters {
     pub tolerance_seconds: Option<i64>,
     /// `future_tolerance_seconds`
     pub future_tolerance_seconds: Option<i64>,
+    /// `require`: names and values.
+    pub require: Vec<(String, String)>,
 }
+
+/// The names of all parameters.
+pub const PARAMETERS: [&str; 14] = [
+    "header",
+    "query",
+    "json",
+    "algorithm",
+    "encoding",
+    "prefix",
+    "separator",
+    "secret_encoding",
+    "content",
+    "timestamp",
+    "timestamp_unit",
+    "tolerance_seconds",
+    "future_tolerance_seconds",
+    "require",
+];
 
 /// What is wrong with one parameter. `parameter` is its name in `endpoints.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -64,54 +109,47 @@ fn wrong(parameter: &'static str, problem: impl Into<String>) -> ParameterError 
     ParameterError { parameter, problem: problem.into() }
 }
 
-/// The provider that these parameters describe.
+/// Text of the configuration as text of a row. The configuration is read once, when a process starts, and its rows live as
+/// long as that.
+pub(crate) fn kept(text: impl Into<String>) -> Text {
+    text.into().leak()
+}
+
+/// The scheme that these parameters describe, without places of id and type.
 ///
 /// # Errors
 /// Every problem, not only the first.
-pub fn provider(
-    parameters: &Parameters,
-    event_id: List<Source>,
-    event_type: List<Source>,
-) -> Result<Provider, Vec<ParameterError>> {
+pub fn scheme(parameters: &Parameters) -> Result<Scheme, Vec<ParameterError>> {
     let mut problems = Vec::new();
-    let signature = scheme(parameters, &mut problems);
-    let Some(signature) = signature.filter(|_| problems.is_empty()) else { return Err(problems) };
-
-    let event_id_rating = if event_id.is_empty() {
-        IdRating::None
-    } else if event_id.iter().all(|source| signature.covers(source)) {
-        IdRating::Event
-    } else {
-        IdRating::Hint
-    };
-    let named = event_id.iter().chain(event_type.iter()).filter_map(|source| match source {
-        Source::Header(name) => Some(name.clone()),
-        Source::Json(_) => None,
-    });
-    let headers = named.collect();
-    Ok(Provider {
-        name: "generic".into(),
-        title: "any other sender".into(),
-        documentation: "".into(),
-        signature,
-        event_id,
-        event_id_rating,
-        event_type,
-        headers,
-        status_accepted: 200,
-        status_refused: 400,
-        patience_seconds: 10,
-    })
+    match read(parameters, &mut problems) {
+        Some(scheme) if problems.is_empty() => Ok(scheme),
+        _ => Err(problems),
+    }
 }
 
-fn scheme(parameters: &Parameters, problems: &mut Vec<ParameterError>) -> Option<Scheme> {
-    let header = match &parameters.header {
-        None => {
-            problems.push(wrong("header", "`header` is missing: name the header that holds the signature"));
-            None
-        }
-        Some(name) => header_name(name, "header", problems),
-    };
+impl Scheme {
+    /// This scheme, with these places of the event's id, rated by whether the signature covers them.
+    #[must_use]
+    pub fn with_event_id(self, event_id: Vec<Source>) -> Scheme {
+        let (event_id_rating, rating_reason) = if event_id.is_empty() {
+            (IdRating::None, "the endpoint names none")
+        } else if event_id.iter().all(|source| self.covers(source)) {
+            (IdRating::Event, "the endpoint names it, and the signature covers it")
+        } else {
+            (IdRating::Hint, "the endpoint names it, and the signature does not cover it")
+        };
+        Scheme { event_id: event_id.leak(), event_id_rating, rating_reason, ..self }
+    }
+
+    /// This scheme, with these places of the event's type.
+    #[must_use]
+    pub fn with_event_type(self, event_type: Vec<Source>) -> Scheme {
+        Scheme { event_type: event_type.leak(), ..self }
+    }
+}
+
+fn read(parameters: &Parameters, problems: &mut Vec<ParameterError>) -> Option<Scheme> {
+    let signature = place(parameters, problems);
     let algorithm = one_of(
         "algorithm",
         parameters.algorithm.as_deref().unwrap_or("hmac-sha256"),
@@ -121,12 +159,17 @@ fn scheme(parameters: &Parameters, problems: &mut Vec<ParameterError>) -> Option
             ("hmac-sha384", Algorithm::HmacSha384),
             ("hmac-sha512", Algorithm::HmacSha512),
             ("token", Algorithm::Token),
+            ("sha256", Algorithm::Sha256),
+            ("ed25519", Algorithm::Ed25519),
+            ("ecdsa-p256-sha256", Algorithm::EcdsaP256Sha256),
+            ("rsa-sha256", Algorithm::RsaSha256),
         ],
         problems,
     );
+    let is_token = algorithm == Some(Algorithm::Token);
     let encoding = one_of(
         "encoding",
-        parameters.encoding.as_deref().unwrap_or(if algorithm == Some(Algorithm::Token) { "raw" } else { "hex" }),
+        parameters.encoding.as_deref().unwrap_or(if is_token { "raw" } else { "hex" }),
         &[
             ("hex", Encoding::Hex),
             ("base64", Encoding::Base64),
@@ -135,10 +178,19 @@ fn scheme(parameters: &Parameters, problems: &mut Vec<ParameterError>) -> Option
         ],
         problems,
     );
+    if encoding == Some(Encoding::Raw) && algorithm.is_some() && !is_token {
+        problems.push(wrong("encoding", "`encoding` is \"raw\", and only a token can stand in a header as it is"));
+    }
+    let is_public = algorithm.is_some_and(|algorithm| !algorithm.is_symmetric());
     let secret = one_of(
         "secret_encoding",
-        parameters.secret_encoding.as_deref().unwrap_or("utf8"),
-        &[("utf8", SecretForm::Utf8), ("hex", SecretForm::Hex), ("base64", SecretForm::Base64)],
+        parameters.secret_encoding.as_deref().unwrap_or(if is_public { "base64" } else { "utf8" }),
+        &[
+            ("utf8", SecretForm::Utf8),
+            ("hex", SecretForm::Hex),
+            ("base64", SecretForm::Base64),
+            ("whsec", SecretForm::StandardWebhooks),
+        ],
         problems,
     );
     if parameters.separator.as_deref() == Some("") {
@@ -146,16 +198,44 @@ fn scheme(parameters: &Parameters, problems: &mut Vec<ParameterError>) -> Option
     }
     let timestamp = timestamp(parameters, problems);
     let content = content(parameters, algorithm, problems);
+    let require = require(parameters, problems);
     Some(Scheme {
-        header: header?,
-        separator: parameters.separator.clone().map(Text::Owned),
-        prefix: parameters.prefix.clone().unwrap_or_default().into(),
+        name: "",
+        signature: signature?,
+        separator: parameters.separator.clone().map(kept),
+        prefix: kept(parameters.prefix.clone().unwrap_or_default()),
         encoding: encoding?,
         algorithm: algorithm?,
+        with_public_key: None,
         secret: secret?,
-        content: content?.into(),
+        content: Content::Parts(content?.leak()),
         timestamp,
+        require: require?.leak(),
+        event_id: &[],
+        event_id_rating: IdRating::None,
+        rating_reason: "the endpoint names none",
+        event_type: &[],
     })
+}
+
+fn place(parameters: &Parameters, problems: &mut Vec<ParameterError>) -> Option<Place> {
+    match (&parameters.header, &parameters.query, &parameters.json) {
+        (Some(name), None, None) => header_name(name, "header", problems).map(Place::Header),
+        (None, Some(name), None) => Some(Place::Query(kept(name))),
+        (None, None, Some(pointer)) if pointer.starts_with('/') => Some(Place::Json(kept(pointer))),
+        (None, None, Some(pointer)) => {
+            problems.push(wrong("json", format!("`json` is {pointer:?}, and must be a pointer: \"/signature\"")));
+            None
+        }
+        (None, None, None) => {
+            problems.push(wrong("header", "`header` is missing: name the header that holds the signature"));
+            None
+        }
+        _ => {
+            problems.push(wrong("header", "only one of `header`, `query` and `json` can say where the signature is"));
+            None
+        }
+    }
 }
 
 fn timestamp(parameters: &Parameters, problems: &mut Vec<ParameterError>) -> Option<Timestamp> {
@@ -188,12 +268,19 @@ fn timestamp(parameters: &Parameters, problems: &mut Vec<ParameterError>) -> Opt
         }
         return None;
     };
-    let Some(name) = place.strip_prefix("header:") else {
-        problems.push(wrong("timestamp", format!("`timestamp` is {place:?}, and must be \"header:NAME\"")));
-        return None;
+    let at = match place.split_once(':') {
+        Some(("header", name)) => TimestampPlace::Header(header_name(name, "timestamp", problems)?),
+        Some(("item", prefix)) if !prefix.is_empty() => TimestampPlace::Item(kept(prefix)),
+        Some(("json", pointer)) if pointer.starts_with('/') => TimestampPlace::Json(kept(pointer)),
+        _ => {
+            let problem =
+                format!("`timestamp` is {place:?}, and must be \"header:NAME\", \"item:PREFIX\" or \"json:/pointer\"");
+            problems.push(wrong("timestamp", problem));
+            return None;
+        }
     };
     Some(Timestamp {
-        header: header_name(name, "timestamp", problems)?,
+        at,
         unit: unit?,
         tolerance_seconds: Some(parameters.tolerance_seconds.unwrap_or(TOLERANCE_SECONDS)),
         future_tolerance_seconds: parameters.future_tolerance_seconds,
@@ -211,24 +298,33 @@ fn content(
                 .push(wrong("content", "`content` has no meaning with `algorithm = \"token\"`: a token signs nothing"));
             return None;
         }
+        (None, Some(Algorithm::Token)) => return Some(Vec::new()),
         (Some(template), _) => template,
         (None, _) => "{body}",
     };
     let parts = parse_template(template, problems)?;
     let has_timestamp = parts.contains(&Part::Timestamp);
+    let has_body = parts.contains(&Part::Body);
     if has_timestamp && parameters.timestamp.is_none() {
         problems.push(wrong("content", "`content` has {ts}, and no `timestamp` says where that is"));
     }
-    if !has_timestamp && parameters.timestamp.is_some() {
+    let is_in_body = has_body && parameters.timestamp.as_ref().is_some_and(|place| place.starts_with("json:"));
+    if !has_timestamp && !is_in_body && parameters.timestamp.is_some() {
         problems.push(wrong(
             "timestamp",
             "`timestamp` is not part of `content`: a timestamp that is not signed proves nothing, write {ts} into `content`",
         ));
     }
-    if !parts.contains(&Part::Body) {
+    if !has_body && !parts.iter().any(|part| matches!(part, Part::Json(_))) {
         problems.push(wrong(
             "content",
             "`content` has no {body}: such a signature would fit any body, so it would let anyone in who saw one",
+        ));
+    }
+    if parts.contains(&Part::Secret) != (algorithm == Some(Algorithm::Sha256)) && algorithm.is_some() {
+        problems.push(wrong(
+            "content",
+            "{secret} belongs into the `content` of `algorithm = \"sha256\"`, and into no other",
         ));
     }
     Some(parts)
@@ -240,11 +336,11 @@ fn parse_template(template: &str, problems: &mut Vec<ParameterError>) -> Option<
     let mut rest = template;
     while !rest.is_empty() {
         let Some((literal, after)) = rest.split_once('{') else {
-            parts.push(Part::Literal(rest.to_owned().into()));
+            parts.push(Part::Literal(kept(rest)));
             break;
         };
         if !literal.is_empty() {
-            parts.push(Part::Literal(literal.to_owned().into()));
+            parts.push(Part::Literal(kept(literal)));
         }
         let Some((term, after)) = after.split_once('}') else {
             problems.push(wrong("content", format!("`content` is {template:?}, in which a {{ is never closed")));
@@ -253,12 +349,17 @@ fn parse_template(template: &str, problems: &mut Vec<ParameterError>) -> Option<
         parts.push(match term.split_once(':') {
             None if term == "body" => Part::Body,
             None if term == "ts" => Part::Timestamp,
+            None if term == "method" => Part::Method,
+            None if term == "url" => Part::Url,
+            None if term == "secret" => Part::Secret,
             Some(("header", name)) => Part::Header(header_name(name, "content", problems)?),
+            Some(("json", pointer)) if pointer.starts_with('/') => Part::Json(kept(pointer)),
+            Some(("json?", pointer)) if pointer.starts_with('/') => Part::JsonOrNothing(kept(pointer)),
             _ => {
-                problems.push(wrong(
-                    "content",
-                    format!("`content` has {{{term}}}, and knows {{body}}, {{ts}} and {{header:NAME}}"),
-                ));
+                let problem = format!(
+                    "`content` has {{{term}}}, and knows {{body}}, {{ts}}, {{method}}, {{url}}, {{secret}}, {{header:NAME}}, {{json:/pointer}} and {{json?:/pointer}}"
+                );
+                problems.push(wrong("content", problem));
                 return None;
             }
         });
@@ -267,24 +368,36 @@ fn parse_template(template: &str, problems: &mut Vec<ParameterError>) -> Option<
     Some(parts)
 }
 
-/// Reads `header:NAME` or `json:/pointer`.
+fn require(parameters: &Parameters, problems: &mut Vec<ParameterError>) -> Option<Vec<(Text, Text)>> {
+    let named = parameters.require.iter();
+    named.map(|(name, value)| Some((header_name(name, "require", problems)?, kept(value)))).collect()
+}
+
+/// Reads `header:NAME`, `json:/pointer`, `form:FIELD`, `form:FIELD:/pointer` or `query:NAME`.
 ///
 /// # Errors
 /// What is wrong with the text, and what would be right.
 pub fn source(text: &str) -> Result<Source, String> {
     match text.split_once(':') {
         Some(("header", name)) => match http::HeaderName::from_bytes(name.as_bytes()) {
-            Ok(name) => Ok(Source::Header(name.as_str().to_owned().into())),
+            Ok(name) => Ok(Source::Header(kept(name.as_str()))),
             Err(_) => Err(format!("{name:?} is not a header's name")),
         },
-        Some(("json", pointer)) if pointer.starts_with('/') => Ok(Source::Json(pointer.to_owned().into())),
-        _ => Err(format!("{text:?} is neither \"header:NAME\" nor \"json:/pointer\"")),
+        Some(("json", pointer)) if pointer.starts_with('/') => Ok(Source::Json(kept(pointer))),
+        Some(("form", field)) => match field.split_once(":/") {
+            Some((field, pointer)) => Ok(Source::FormJson(kept(field), kept(format!("/{pointer}")))),
+            None => Ok(Source::Form(kept(field))),
+        },
+        Some(("query", name)) => Ok(Source::Query(kept(name))),
+        _ => Err(format!(
+            "{text:?} is none of \"header:NAME\", \"json:/pointer\", \"form:FIELD\", \"form:FIELD:/pointer\", \"query:NAME\""
+        )),
     }
 }
 
 fn header_name(text: &str, parameter: &'static str, problems: &mut Vec<ParameterError>) -> Option<Text> {
     match http::HeaderName::from_bytes(text.as_bytes()) {
-        Ok(name) => Some(name.as_str().to_owned().into()),
+        Ok(name) => Some(kept(name.as_str())),
         Err(_) => {
             problems.push(wrong(parameter, format!("`{parameter}` names {text:?}, which is not a header's name")));
             None
@@ -309,14 +422,10 @@ fn one_of<T: Copy>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::provider::Coverage;
 
     fn problems(parameters: &Parameters) -> Vec<String> {
-        provider(parameters, List::default(), List::default())
-            .err()
-            .unwrap_or_default()
-            .into_iter()
-            .map(|error| error.problem)
-            .collect()
+        scheme(parameters).err().unwrap_or_default().into_iter().map(|error| error.problem).collect()
     }
 
     fn signed_by(header: &str) -> Parameters {
@@ -325,19 +434,19 @@ mod tests {
 
     #[test]
     fn a_header_alone_is_an_hmac_of_the_body_in_hex() {
-        let row = provider(&signed_by("X-Signature"), List::default(), List::default()).unwrap();
-        assert_eq!(row.signature.header, "x-signature");
-        assert_eq!(row.signature.algorithm, Algorithm::HmacSha256);
-        assert_eq!(row.signature.encoding, Encoding::Hex);
-        assert_eq!(row.signature.content, vec![Part::Body]);
+        let row = scheme(&signed_by("X-Signature")).unwrap();
+        assert_eq!(row.signature, Place::Header("x-signature"));
+        assert_eq!(row.algorithm, Algorithm::HmacSha256);
+        assert_eq!(row.encoding, Encoding::Hex);
+        assert_eq!(row.content, Content::Parts(&[Part::Body]));
         assert_eq!(row.event_id_rating, IdRating::None);
+        assert_eq!(row.coverage(), Coverage::Body);
     }
 
     #[test]
     fn an_id_is_rated_by_whether_the_signature_covers_it() {
-        let id = |text: &str| vec![source(text).unwrap()].into();
         let rating = |parameters: &Parameters, text: &str| {
-            provider(parameters, id(text), List::default()).unwrap().event_id_rating
+            scheme(parameters).unwrap().with_event_id(vec![source(text).unwrap()]).event_id_rating
         };
         assert_eq!(rating(&signed_by("X-S"), "json:/id"), IdRating::Event);
         assert_eq!(rating(&signed_by("X-S"), "header:X-Id"), IdRating::Hint);
@@ -360,10 +469,10 @@ mod tests {
             problems(&parameters),
             [
                 "`header` is missing: name the header that holds the signature",
-                "`algorithm` is \"md5\", and must be one of \"hmac-sha1\", \"hmac-sha256\", \"hmac-sha384\", \"hmac-sha512\", \"token\"",
+                "`algorithm` is \"md5\", and must be one of \"hmac-sha1\", \"hmac-sha256\", \"hmac-sha384\", \"hmac-sha512\", \"token\", \"sha256\", \"ed25519\", \"ecdsa-p256-sha256\", \"rsa-sha256\"",
                 "`encoding` is \"morse\", and must be one of \"hex\", \"base64\", \"base64url\", \"raw\"",
                 "`timestamp_unit` has no meaning without `timestamp`: say where the timestamp is",
-                "`content` has {bdy}, and knows {body}, {ts} and {header:NAME}",
+                "`content` has {bdy}, and knows {body}, {ts}, {method}, {url}, {secret}, {header:NAME}, {json:/pointer} and {json?:/pointer}",
             ]
         );
     }

@@ -1,49 +1,1172 @@
-//! The providers, in the order of use.
+//! The providers, in the order of use: one place each, all that is known of them.
+//!
+//! What a row does not say is as in [`PROVIDER`] and [`SCHEME`]. Tolerances are those that the sender's documentation or
+//! libraries name; where they name none the age is not judged, because a late repetition may carry its first timestamp, and
+//! the ledger recognises a replay anyway. Waiting times and retries are as published or, where they are not, as reported in
+//! 2026; `None` and [`RETRIES_UNKNOWN`] where neither is.
 
-use std::borrow::Cow::Borrowed;
+use super::Algorithm::{EcdsaP256Sha256, Ed25519, HmacSha1, RsaSha256, Token};
+use super::Condition::{Absent, Is, Present};
+use super::Encoding::{Base64, Hex, Raw};
+use super::Part::{self, Body, Literal, Method, Url};
+use super::{
+    Algorithm, Answer, Check, Content, Handshake, IdRating, Place, Provider, RETRIES_UNKNOWN, Retried, Retries, Scheme,
+    SecretForm, Setting, Source, Text, Timestamp, TimestampPlace, TimestampUnit,
+};
 
-use super::{Algorithm, Encoding, IdRating, Part, Provider, Scheme, SecretForm, Source};
+/// A provider before anything is known of it.
+const PROVIDER: Provider = Provider {
+    name: "",
+    title: "",
+    documentation: "",
+    schemes: &[],
+    required: &[],
+    handshakes: &[],
+    unsigned_ping: &[],
+    headers: &[],
+    status_accepted: 200,
+    status_refused: 400,
+    patience_seconds: None,
+    retries: RETRIES_UNKNOWN,
+};
+
+/// HMAC-SHA256 of the body in hexadecimal, with the secret's text as the key: the commonest scheme.
+const SCHEME: Scheme = Scheme {
+    name: "",
+    signature: Place::Header(""),
+    separator: None,
+    prefix: "",
+    encoding: Hex,
+    algorithm: Algorithm::HmacSha256,
+    with_public_key: None,
+    secret: SecretForm::Utf8,
+    content: Content::Parts(&[Body]),
+    timestamp: None,
+    require: &[],
+    event_id: &[],
+    event_id_rating: IdRating::None,
+    rating_reason: "it sends no id",
+    event_type: &[],
+};
+
+/// A plain token, which covers nothing.
+const TOKEN: Scheme = Scheme { encoding: Raw, algorithm: Token, content: Content::Parts(&[]), ..SCHEME };
+
+/// Standard Webhooks (standardwebhooks.com), with its headers' own names.
+const STANDARD_WEBHOOKS: Scheme = Scheme {
+    signature: Place::Header("webhook-signature"),
+    separator: Some(" "),
+    prefix: "v1,",
+    encoding: Base64,
+    with_public_key: Some(("v1a,", Ed25519)),
+    secret: SecretForm::StandardWebhooks,
+    content: Content::Parts(&[Part::Header("webhook-id"), Literal("."), Part::Timestamp, Literal("."), Body]),
+    timestamp: Some(seconds_in_header("webhook-timestamp", Some(300))),
+    event_id: &[Source::Header("webhook-id")],
+    event_id_rating: IdRating::Event,
+    rating_reason: "webhook-id is signed, and stays the same when it tries again",
+    event_type: &[Source::Json("/type")],
+    ..SCHEME
+};
+
+const HOUR: u32 = 60 * 60;
+const DAY: u32 = 24 * HOUR;
+
+const fn header(name: Text) -> Source {
+    Source::Header(name)
+}
+
+const fn json(pointer: Text) -> Source {
+    Source::Json(pointer)
+}
+
+const fn form(field: Text) -> Source {
+    Source::Form(field)
+}
+
+const fn query(name: Text) -> Source {
+    Source::Query(name)
+}
+
+const fn seconds_in_header(name: Text, tolerance_seconds: Option<i64>) -> Timestamp {
+    Timestamp {
+        at: TimestampPlace::Header(name),
+        unit: TimestampUnit::Seconds,
+        tolerance_seconds,
+        future_tolerance_seconds: None,
+    }
+}
+
+const fn seconds_in_item(prefix: Text, tolerance_seconds: Option<i64>) -> Timestamp {
+    Timestamp { at: TimestampPlace::Item(prefix), ..seconds_in_header("", tolerance_seconds) }
+}
+
+const fn rfc3339_in_header(name: Text, tolerance_seconds: Option<i64>) -> Timestamp {
+    Timestamp { unit: TimestampUnit::Rfc3339, ..seconds_in_header(name, tolerance_seconds) }
+}
+
+const fn millis_in_body(pointer: Text, tolerance_seconds: Option<i64>) -> Timestamp {
+    Timestamp {
+        at: TimestampPlace::Json(pointer),
+        unit: TimestampUnit::Milliseconds,
+        ..seconds_in_header("", tolerance_seconds)
+    }
+}
+
+const fn retries(after: Retried, horizon_seconds: u32, schedule: Text) -> Retries {
+    Retries { after, horizon_seconds: Some(horizon_seconds), schedule }
+}
+
+/// A question that is answered with 200, whoever asks.
+const QUESTION: Handshake =
+    Handshake { method: "GET", when: &[], signed: false, check: Check::None, status: 200, headers: &[], body: &[] };
+const TEXT: (Text, Answer) = ("content-type", Answer::Literal("text/plain"));
+const JSON: (Text, Answer) = ("content-type", Answer::Literal("application/json"));
+/// With text that the asker chose: no browser may take it for a page.
+const NO_SNIFFING: (Text, Answer) = ("x-content-type-options", Answer::Literal("nosniff"));
 
 /// Every provider that has a row of its own; `generic` takes its row from `endpoints.toml`.
-static PROVIDERS: [Provider; 1] = [
-    // The headers that name the event and the delivery are not signed: whoever captured a signed body can give it a new
-    // id. GitHub never retries by itself; a redelivery that was asked for keeps id and body.
+pub static PROVIDERS: [Provider; 49] = [
     Provider {
-        name: Borrowed("github"),
-        title: Borrowed("GitHub"),
-        documentation: Borrowed("https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries"),
-        signature: Scheme {
-            header: Borrowed("x-hub-signature-256"),
-            separator: None,
-            prefix: Borrowed("sha256="),
-            encoding: Encoding::Hex,
-            algorithm: Algorithm::HmacSha256,
-            secret: SecretForm::Utf8,
-            content: Borrowed(&[Part::Body]),
-            timestamp: None,
+        name: "github",
+        title: "GitHub",
+        documentation: "https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries",
+        schemes: &[Scheme {
+            signature: Place::Header("x-hub-signature-256"),
+            prefix: "sha256=",
+            event_id: &[header("x-github-delivery")],
+            event_id_rating: IdRating::Hint,
+            rating_reason: "its headers are not signed: whoever captured a body can give it a new id",
+            event_type: &[header("x-github-event")],
+            ..SCHEME
+        }],
+        headers: &[
+            "x-github-hook-id",
+            "x-github-hook-installation-target-id",
+            "x-github-hook-installation-target-type",
+        ],
+        patience_seconds: Some(10),
+        retries: retries(Retried::Never, 3 * DAY, "none; a redelivery can be asked for, for 3 days, under the same id"),
+        ..PROVIDER
+    },
+    Provider {
+        name: "stripe",
+        title: "Stripe",
+        documentation: "https://docs.stripe.com/webhooks",
+        schemes: &[Scheme {
+            signature: Place::Header("stripe-signature"),
+            separator: Some(","),
+            prefix: "v1=",
+            content: Content::Parts(&[Part::Timestamp, Literal("."), Body]),
+            timestamp: Some(seconds_in_item("t=", Some(300))),
+            event_id: &[json("/id")],
+            event_id_rating: IdRating::Event,
+            rating_reason: "the id is the event's; the body changes between sends (pending_webhooks)",
+            event_type: &[json("/type")],
+            ..SCHEME
+        }],
+        retries: retries(Retried::NotSuccess, 3 * DAY, "for 3 days, exponential, signed afresh each time"),
+        ..PROVIDER
+    },
+    Provider {
+        name: "slack",
+        title: "Slack",
+        documentation: "https://docs.slack.dev/authentication/verifying-requests-from-slack",
+        schemes: &[Scheme {
+            signature: Place::Header("x-slack-signature"),
+            prefix: "v0=",
+            content: Content::Parts(&[Literal("v0:"), Part::Timestamp, Literal(":"), Body]),
+            timestamp: Some(seconds_in_header("x-slack-request-timestamp", Some(300))),
+            event_id: &[json("/event_id")],
+            event_id_rating: IdRating::Event,
+            rating_reason: "event_id is signed and stays the same when it tries again; commands and actions have none",
+            event_type: &[json("/event/type"), json("/type"), Source::FormJson("payload", "/type"), form("command")],
+            ..SCHEME
+        }],
+        handshakes: &[Handshake {
+            method: "POST",
+            when: &[Is(json("/type"), "url_verification")],
+            signed: true,
+            headers: &[TEXT, NO_SNIFFING],
+            body: &[Answer::Echo(json("/challenge"))],
+            ..QUESTION
+        }],
+        headers: &["x-slack-retry-num", "x-slack-retry-reason"],
+        patience_seconds: Some(3),
+        retries: retries(Retried::NotSuccess, 6 * 60 + 60, "3 times: at once, after 1 min, after 5 min"),
+        ..PROVIDER
+    },
+    Provider {
+        name: "shopify",
+        title: "Shopify",
+        documentation: "https://shopify.dev/docs/apps/build/webhooks/verify-deliveries",
+        schemes: &[Scheme {
+            signature: Place::Header("x-shopify-hmac-sha256"),
+            encoding: Base64,
+            event_id: &[header("x-shopify-webhook-id")],
+            event_id_rating: IdRating::Hint,
+            rating_reason: "its headers are not signed",
+            event_type: &[header("x-shopify-topic")],
+            ..SCHEME
+        }],
+        headers: &["x-shopify-shop-domain", "x-shopify-api-version", "x-shopify-triggered-at", "x-shopify-event-id"],
+        patience_seconds: Some(5),
+        retries: retries(Retried::NotSuccess, 4 * HOUR, "8 times in 4 h, then it deletes the subscription"),
+        ..PROVIDER
+    },
+    Provider {
+        name: "standardwebhooks",
+        title: "Standard Webhooks",
+        documentation: "https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md",
+        schemes: &[STANDARD_WEBHOOKS],
+        patience_seconds: Some(15),
+        ..PROVIDER
+    },
+    Provider {
+        name: "svix",
+        title: "Svix",
+        documentation: "https://docs.svix.com/receiving/verifying-payloads/how-manual",
+        schemes: &[Scheme {
+            signature: Place::Header("svix-signature"),
+            content: Content::Parts(&[Part::Header("svix-id"), Literal("."), Part::Timestamp, Literal("."), Body]),
+            timestamp: Some(seconds_in_header("svix-timestamp", Some(300))),
+            event_id: &[header("svix-id")],
+            rating_reason: "svix-id is signed, and stays the same when it tries again",
+            event_type: &[json("/type"), json("/event_type")],
+            ..STANDARD_WEBHOOKS
+        }],
+        patience_seconds: Some(15),
+        ..PROVIDER
+    },
+    Provider {
+        name: "gitlab",
+        title: "GitLab",
+        documentation: "https://docs.gitlab.com/user/project/integrations/webhooks",
+        schemes: &[
+            Scheme {
+                name: "token",
+                signature: Place::Header("x-gitlab-token"),
+                event_id: &[header("idempotency-key"), header("x-gitlab-event-uuid")],
+                event_id_rating: IdRating::Hint,
+                rating_reason: "a token signs nothing",
+                event_type: &[header("x-gitlab-event")],
+                ..TOKEN
+            },
+            Scheme { name: "signing", event_type: &[header("x-gitlab-event")], ..STANDARD_WEBHOOKS },
+        ],
+        headers: &["x-gitlab-instance", "x-gitlab-webhook-uuid", "x-gitlab-event-uuid"],
+        patience_seconds: Some(10),
+        retries: Retries {
+            after: Retried::Unknown,
+            horizon_seconds: Some(2 * DAY),
+            schedule: "not published; 4 failures block it for 1 min to 24 h, 40 disable it",
         },
-        event_id: Borrowed(&[Source::Header(Borrowed("x-github-delivery"))]),
-        event_id_rating: IdRating::Hint,
-        event_type: Borrowed(&[Source::Header(Borrowed("x-github-event"))]),
-        headers: Borrowed(&[
-            Borrowed("x-github-event"),
-            Borrowed("x-github-delivery"),
-            Borrowed("x-github-hook-id"),
-            Borrowed("x-github-hook-installation-target-id"),
-            Borrowed("x-github-hook-installation-target-type"),
-        ]),
-        status_accepted: 200,
-        status_refused: 400,
-        patience_seconds: 10,
+        ..PROVIDER
+    },
+    Provider {
+        name: "meta",
+        title: "Meta (Facebook, Instagram, WhatsApp)",
+        documentation: "https://developers.facebook.com/docs/graph-api/webhooks/getting-started",
+        schemes: &[Scheme {
+            signature: Place::Header("x-hub-signature-256"),
+            prefix: "sha256=",
+            event_id: &[json("/entry/*/changes/*/value/messages/*/id"), json("/entry/*/messaging/*/message/mid")],
+            event_id_rating: IdRating::Hint,
+            rating_reason: "it is the first of a list, which may be put together anew",
+            event_type: &[json("/object")],
+            ..SCHEME
+        }],
+        required: &[Setting::VerifyToken],
+        handshakes: &[Handshake {
+            when: &[Is(query("hub.mode"), "subscribe"), Present(query("hub.challenge"))],
+            check: Check::VerifyToken(query("hub.verify_token")),
+            headers: &[TEXT, NO_SNIFFING],
+            body: &[Answer::Echo(query("hub.challenge"))],
+            ..QUESTION
+        }],
+        retries: retries(Retried::NotOk, 7 * DAY, "ever more rarely for 36 h; WhatsApp for 7 days"),
+        ..PROVIDER
+    },
+    Provider {
+        name: "zoom",
+        title: "Zoom",
+        documentation: "https://developers.zoom.us/docs/api/webhooks/",
+        schemes: &[Scheme {
+            signature: Place::Header("x-zm-signature"),
+            prefix: "v0=",
+            content: Content::Parts(&[Literal("v0:"), Part::Timestamp, Literal(":"), Body]),
+            timestamp: Some(seconds_in_header("x-zm-request-timestamp", None)),
+            event_type: &[json("/event")],
+            ..SCHEME
+        }],
+        // Repeated every 72 hours. The answer is an HMAC under the secret that signs bodies, so it is asked for signed.
+        handshakes: &[Handshake {
+            method: "POST",
+            when: &[Is(json("/event"), "endpoint.url_validation")],
+            signed: true,
+            headers: &[JSON],
+            body: &[
+                Answer::Literal(r#"{"plainToken":"#),
+                Answer::EchoJson(json("/payload/plainToken")),
+                Answer::Literal(r#","encryptedToken":""#),
+                Answer::Hmac(Hex, json("/payload/plainToken")),
+                Answer::Literal(r#""}"#),
+            ],
+            ..QUESTION
+        }],
+        patience_seconds: Some(3),
+        retries: retries(Retried::ServerErrors, 85 * 60, "after 5, 20 and 60 min"),
+        ..PROVIDER
+    },
+    Provider {
+        name: "discord",
+        title: "Discord",
+        documentation: "https://docs.discord.com/developers/interactions/overview",
+        schemes: &[Scheme {
+            signature: Place::Header("x-signature-ed25519"),
+            algorithm: Ed25519,
+            secret: SecretForm::Hex,
+            content: Content::Parts(&[Part::Timestamp, Body]),
+            timestamp: Some(seconds_in_header("x-signature-timestamp", None)),
+            event_id: &[json("/id")],
+            event_id_rating: IdRating::Event,
+            rating_reason: "the id is the interaction's; other events have none",
+            event_type: &[json("/event/type"), json("/type")],
+            ..SCHEME
+        }],
+        handshakes: &[
+            // An interaction of type 1 is a PING; an event of type 1 has a member `event`, and is one.
+            Handshake {
+                method: "POST",
+                when: &[Is(json("/type"), "1"), Absent(json("/event/type"))],
+                signed: true,
+                headers: &[JSON],
+                body: &[Answer::Literal(r#"{"type":1}"#)],
+                ..QUESTION
+            },
+            Handshake {
+                method: "POST",
+                when: &[Is(json("/type"), "0")],
+                signed: true,
+                status: 204,
+                headers: &[JSON],
+                ..QUESTION
+            },
+        ],
+        status_accepted: 204,
+        status_refused: 401,
+        patience_seconds: Some(3),
+        retries: retries(Retried::NotSuccess, 10 * 60, "several times in 10 min; it probes with bad signatures"),
+        ..PROVIDER
+    },
+    Provider {
+        name: "square",
+        title: "Square",
+        documentation: "https://developer.squareup.com/docs/webhooks/step3validate",
+        schemes: &[Scheme {
+            signature: Place::Header("x-square-hmacsha256-signature"),
+            encoding: Base64,
+            content: Content::Parts(&[Url, Body]),
+            event_id: &[json("/event_id")],
+            event_id_rating: IdRating::Event,
+            rating_reason: "event_id is signed, and the event's",
+            event_type: &[json("/type")],
+            ..SCHEME
+        }],
+        patience_seconds: Some(10),
+        retries: retries(Retried::NotSuccess, DAY, "for 24 h"),
+        ..PROVIDER
+    },
+    Provider {
+        name: "linear",
+        title: "Linear",
+        documentation: "https://linear.app/developers/webhooks",
+        schemes: &[Scheme {
+            signature: Place::Header("linear-signature"),
+            timestamp: Some(millis_in_body("/webhookTimestamp", Some(60))),
+            event_id: &[header("linear-delivery")],
+            event_id_rating: IdRating::Hint,
+            rating_reason: "its headers are not signed",
+            event_type: &[header("linear-event"), json("/type")],
+            ..SCHEME
+        }],
+        patience_seconds: Some(5),
+        retries: retries(Retried::NotOk, 7 * HOUR + 60, "after 1 min, 1 h and 6 h"),
+        ..PROVIDER
+    },
+    Provider {
+        name: "paddle",
+        title: "Paddle",
+        documentation: "https://developer.paddle.com/webhooks/signature-verification",
+        schemes: &[Scheme {
+            signature: Place::Header("paddle-signature"),
+            separator: Some(";"),
+            prefix: "h1=",
+            content: Content::Parts(&[Part::Timestamp, Literal(":"), Body]),
+            timestamp: Some(seconds_in_item("ts=", Some(5))),
+            event_id: &[json("/event_id")],
+            event_id_rating: IdRating::Event,
+            rating_reason: "event_id is signed, and the event's",
+            event_type: &[json("/event_type")],
+            ..SCHEME
+        }],
+        patience_seconds: Some(5),
+        retries: retries(Retried::NotOk, 3 * DAY, "60 times in 3 days"),
+        ..PROVIDER
+    },
+    Provider {
+        name: "sendgrid",
+        title: "SendGrid",
+        documentation: "https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/getting-started-event-webhook-security-features",
+        schemes: &[Scheme {
+            signature: Place::Header("x-twilio-email-event-webhook-signature"),
+            encoding: Base64,
+            algorithm: EcdsaP256Sha256,
+            secret: SecretForm::Base64,
+            content: Content::Parts(&[Part::Timestamp, Body]),
+            timestamp: Some(seconds_in_header("x-twilio-email-event-webhook-timestamp", None)),
+            event_id: &[json("/*/sg_event_id")],
+            event_id_rating: IdRating::Hint,
+            rating_reason: "the body is a list, and this is its first event's",
+            event_type: &[json("/*/event")],
+            ..SCHEME
+        }],
+        retries: retries(Retried::NotSuccess, DAY, "for 24 h"),
+        ..PROVIDER
+    },
+    Provider {
+        name: "hubspot",
+        title: "HubSpot",
+        documentation: "https://developers.hubspot.com/docs/apps/developer-platform/build-apps/authentication/request-validation",
+        schemes: &[
+            Scheme {
+                name: "v3",
+                signature: Place::Header("x-hubspot-signature-v3"),
+                algorithm: Algorithm::HmacSha256,
+                encoding: Base64,
+                content: Content::Parts(&[Method, Part::UrlHubspot, Body, Part::Timestamp]),
+                timestamp: Some(Timestamp {
+                    unit: TimestampUnit::Milliseconds,
+                    ..seconds_in_header("x-hubspot-request-timestamp", Some(300))
+                }),
+                ..HUBSPOT
+            },
+            Scheme { name: "v2", content: Content::Parts(&[Part::Secret, Method, Url, Body]), ..HUBSPOT },
+            Scheme { name: "v1", content: Content::Parts(&[Part::Secret, Body]), ..HUBSPOT },
+        ],
+        patience_seconds: Some(5),
+        retries: retries(Retried::NotSuccess, DAY, "10 times in 24 h, after 4xx, 5xx and time-outs"),
+        ..PROVIDER
+    },
+    Provider {
+        name: "dropbox",
+        title: "Dropbox",
+        documentation: "https://www.dropbox.com/developers/reference/webhooks",
+        schemes: &[Scheme {
+            signature: Place::Header("x-dropbox-signature"),
+            event_id_rating: IdRating::Repeats,
+            rating_reason: "it says which accounts changed, not what: equal bodies are different events",
+            ..SCHEME
+        }],
+        handshakes: &[Handshake {
+            when: &[Present(query("challenge"))],
+            headers: &[TEXT, NO_SNIFFING],
+            body: &[Answer::Echo(query("challenge"))],
+            ..QUESTION
+        }],
+        patience_seconds: Some(10),
+        ..PROVIDER
+    },
+    Provider {
+        name: "okta",
+        title: "Okta",
+        documentation: "https://developer.okta.com/docs/concepts/event-hooks/",
+        schemes: &[Scheme {
+            signature: Place::Header("authorization"),
+            event_id: &[json("/eventId")],
+            event_id_rating: IdRating::Hint,
+            rating_reason: "a token signs nothing",
+            event_type: &[json("/eventType")],
+            ..TOKEN
+        }],
+        handshakes: &[Handshake {
+            when: &[Present(header("x-okta-verification-challenge"))],
+            headers: &[JSON],
+            body: &[
+                Answer::Literal(r#"{"verification":"#),
+                Answer::EchoJson(header("x-okta-verification-challenge")),
+                Answer::Literal("}"),
+            ],
+            ..QUESTION
+        }],
+        patience_seconds: Some(3),
+        retries: Retries { after: Retried::Unknown, horizon_seconds: None, schedule: "once" },
+        ..PROVIDER
+    },
+    Provider {
+        name: "pagerduty",
+        title: "PagerDuty",
+        documentation: "https://developer.pagerduty.com/docs/verifying-signatures",
+        schemes: &[Scheme {
+            signature: Place::Header("x-pagerduty-signature"),
+            separator: Some(","),
+            prefix: "v1=",
+            event_id: &[json("/event/id")],
+            event_id_rating: IdRating::Event,
+            rating_reason: "the id is signed, and the event's",
+            event_type: &[json("/event/event_type")],
+            ..SCHEME
+        }],
+        ..PROVIDER
+    },
+    Provider {
+        name: "sns",
+        title: "Amazon SNS",
+        documentation: "https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html",
+        schemes: &[Scheme {
+            signature: Place::Json("/Signature"),
+            encoding: Base64,
+            algorithm: RsaSha256,
+            secret: SecretForm::SnsCertificate,
+            content: Content::Sns,
+            event_id: &[json("/MessageId")],
+            event_id_rating: IdRating::Event,
+            rating_reason: "MessageId is signed, and the message's",
+            event_type: &[json("/Type")],
+            ..SCHEME
+        }],
+        required: &[Setting::Topics],
+        patience_seconds: Some(15),
+        retries: retries(
+            Retried::ServerErrors,
+            HOUR,
+            "3 times, 20 s apart; up to an hour by the subscription's policy",
+        ),
+        ..PROVIDER
+    },
+    Provider {
+        name: "twilio",
+        title: "Twilio",
+        documentation: "https://www.twilio.com/docs/usage/security",
+        schemes: &[Scheme {
+            signature: Place::Header("x-twilio-signature"),
+            encoding: Base64,
+            algorithm: HmacSha1,
+            content: Content::Twilio,
+            event_id: &[header("i-twilio-idempotency-token"), form("MessageSid"), form("CallSid")],
+            event_id_rating: IdRating::Hint,
+            rating_reason: "the token is not signed, and the Sid is the message's or call's, which has many events",
+            event_type: &[form("MessageStatus"), form("SmsStatus"), form("CallStatus")],
+            ..SCHEME
+        }],
+        // An answer with a body would be read as TwiML.
+        status_accepted: 204,
+        patience_seconds: Some(15),
+        retries: Retries {
+            after: Retried::Never,
+            horizon_seconds: None,
+            schedule: "once, and only if it could not connect",
+        },
+        ..PROVIDER
+    },
+    Provider {
+        name: "bitbucket",
+        title: "Bitbucket",
+        documentation: "https://support.atlassian.com/bitbucket-cloud/docs/manage-webhooks/",
+        schemes: &[Scheme {
+            signature: Place::Header("x-hub-signature"),
+            prefix: "sha256=",
+            event_id: &[header("x-request-uuid"), header("x-request-id")],
+            event_id_rating: IdRating::Hint,
+            rating_reason: "its headers are not signed",
+            event_type: &[header("x-event-key")],
+            ..SCHEME
+        }],
+        headers: &["x-hook-uuid", "x-attempt-number"],
+        patience_seconds: Some(10),
+        ..PROVIDER
+    },
+    Provider {
+        name: "jira",
+        title: "Jira",
+        documentation: "https://developer.atlassian.com/cloud/jira/platform/webhooks/",
+        schemes: &[Scheme {
+            signature: Place::Header("x-hub-signature"),
+            prefix: "sha256=",
+            timestamp: Some(millis_in_body("/timestamp", None)),
+            event_id: &[header("x-atlassian-webhook-identifier")],
+            event_id_rating: IdRating::Hint,
+            rating_reason: "its headers are not signed",
+            event_type: &[json("/webhookEvent")],
+            ..SCHEME
+        }],
+        headers: &["x-atlassian-webhook-retry"],
+        patience_seconds: Some(20),
+        retries: Retries {
+            after: Retried::ServerErrorsAnd(&[408, 409, 425, 429]),
+            horizon_seconds: None,
+            schedule: "5 times",
+        },
+        ..PROVIDER
+    },
+    Provider {
+        name: "intercom",
+        title: "Intercom",
+        documentation: "https://developers.intercom.com/docs/webhooks",
+        schemes: &[Scheme {
+            signature: Place::Header("x-hub-signature"),
+            prefix: "sha1=",
+            algorithm: HmacSha1,
+            event_id: &[json("/id")],
+            event_id_rating: IdRating::Event,
+            rating_reason: "the id is signed, and the notification's",
+            event_type: &[json("/topic")],
+            ..SCHEME
+        }],
+        patience_seconds: Some(5),
+        ..PROVIDER
+    },
+    Provider {
+        name: "razorpay",
+        title: "Razorpay",
+        documentation: "https://razorpay.com/docs/webhooks/validate-test/",
+        schemes: &[Scheme {
+            signature: Place::Header("x-razorpay-signature"),
+            event_id: &[header("x-razorpay-event-id")],
+            event_id_rating: IdRating::Hint,
+            rating_reason: "its headers are not signed",
+            event_type: &[json("/event")],
+            ..SCHEME
+        }],
+        patience_seconds: Some(5),
+        ..PROVIDER
+    },
+    Provider {
+        name: "coinbase_commerce",
+        title: "Coinbase Commerce",
+        documentation: "https://docs.cdp.coinbase.com/commerce/api-arcitecture/webhooks-security",
+        schemes: &[Scheme {
+            signature: Place::Header("x-cc-webhook-signature"),
+            event_id: &[json("/event/id")],
+            event_id_rating: IdRating::Event,
+            rating_reason: "the id is signed, and the event's",
+            event_type: &[json("/event/type")],
+            ..SCHEME
+        }],
+        ..PROVIDER
+    },
+    Provider {
+        name: "sentry",
+        title: "Sentry",
+        documentation: "https://docs.sentry.io/organization/integrations/integration-platform/webhooks/",
+        schemes: &[Scheme {
+            signature: Place::Header("sentry-hook-signature"),
+            event_id: &[header("request-id")],
+            event_id_rating: IdRating::Hint,
+            rating_reason: "its headers are not signed",
+            event_type: &[header("sentry-hook-resource")],
+            ..SCHEME
+        }],
+        headers: &["sentry-hook-timestamp"],
+        patience_seconds: Some(1),
+        ..PROVIDER
+    },
+    Provider {
+        name: "vercel",
+        title: "Vercel",
+        documentation: "https://vercel.com/docs/webhooks/webhooks-api",
+        schemes: &[Scheme {
+            signature: Place::Header("x-vercel-signature"),
+            algorithm: HmacSha1,
+            event_id: &[json("/id")],
+            event_id_rating: IdRating::Event,
+            rating_reason: "the id is signed, and the delivery's",
+            event_type: &[json("/type")],
+            ..SCHEME
+        }],
+        patience_seconds: Some(30),
+        ..PROVIDER
+    },
+    Provider {
+        name: "asana",
+        title: "Asana",
+        documentation: "https://developers.asana.com/docs/webhooks-guide",
+        schemes: &[Scheme {
+            signature: Place::Header("x-hook-signature"),
+            rating_reason: "it sends lists of events without an id",
+            ..SCHEME
+        }],
+        handshakes: &[Handshake {
+            method: "POST",
+            when: &[Present(header("x-hook-secret"))],
+            check: Check::OffersSecret(header("x-hook-secret")),
+            headers: &[("x-hook-secret", Answer::Echo(header("x-hook-secret")))],
+            ..QUESTION
+        }],
+        patience_seconds: Some(10),
+        retries: retries(Retried::NotSuccess, DAY, "for 24 h; a heartbeat every 8 h"),
+        ..PROVIDER
+    },
+    Provider {
+        name: "circleci",
+        title: "CircleCI",
+        documentation: "https://circleci.com/docs/guides/integration/outbound-webhooks/",
+        schemes: &[Scheme {
+            signature: Place::Header("circleci-signature"),
+            separator: Some(","),
+            prefix: "v1=",
+            event_id: &[json("/id")],
+            event_id_rating: IdRating::Event,
+            rating_reason: "the id is signed, and the event's",
+            event_type: &[header("circleci-event-type"), json("/type")],
+            ..SCHEME
+        }],
+        patience_seconds: Some(10),
+        ..PROVIDER
+    },
+    Provider {
+        name: "line",
+        title: "LINE",
+        documentation: "https://developers.line.biz/en/docs/messaging-api/verify-webhook-signature/",
+        schemes: &[Scheme {
+            signature: Place::Header("x-line-signature"),
+            encoding: Base64,
+            event_id: &[json("/events/*/webhookEventId")],
+            event_id_rating: IdRating::Hint,
+            rating_reason: "the body is a list, and this is its first event's",
+            event_type: &[json("/events/*/type")],
+            ..SCHEME
+        }],
+        patience_seconds: Some(2),
+        ..PROVIDER
+    },
+    Provider {
+        name: "woocommerce",
+        title: "WooCommerce",
+        documentation: "https://woocommerce.com/document/webhooks/",
+        schemes: &[Scheme {
+            signature: Place::Header("x-wc-webhook-signature"),
+            encoding: Base64,
+            event_id: &[header("x-wc-webhook-delivery-id")],
+            event_id_rating: IdRating::Hint,
+            rating_reason: "its headers are not signed",
+            event_type: &[header("x-wc-webhook-topic")],
+            ..SCHEME
+        }],
+        unsigned_ping: &[Absent(header("x-wc-webhook-signature")), Present(form("webhook_id"))],
+        headers: &["x-wc-webhook-source", "x-wc-webhook-resource", "x-wc-webhook-event", "x-wc-webhook-id"],
+        patience_seconds: Some(60),
+        ..PROVIDER
+    },
+    Provider {
+        name: "typeform",
+        title: "Typeform",
+        documentation: "https://www.typeform.com/developers/webhooks/secure-your-webhooks/",
+        schemes: &[Scheme {
+            signature: Place::Header("typeform-signature"),
+            prefix: "sha256=",
+            encoding: Base64,
+            event_id: &[json("/event_id")],
+            event_id_rating: IdRating::Event,
+            rating_reason: "event_id is signed, and the event's",
+            event_type: &[json("/event_type")],
+            ..SCHEME
+        }],
+        patience_seconds: Some(30),
+        ..PROVIDER
+    },
+    Provider {
+        name: "twitter",
+        title: "X (Twitter)",
+        documentation: "https://docs.x.com/x-api/webhooks",
+        schemes: &[Scheme {
+            signature: Place::Header("x-twitter-webhooks-signature"),
+            prefix: "sha256=",
+            encoding: Base64,
+            ..SCHEME
+        }],
+        // Anyone may ask, and the answer is a signature under the secret that signs bodies.
+        handshakes: &[Handshake {
+            when: &[Present(query("crc_token"))],
+            check: Check::PlainToken(query("crc_token")),
+            headers: &[JSON],
+            body: &[
+                Answer::Literal(r#"{"response_token":"sha256="#),
+                Answer::Hmac(Base64, query("crc_token")),
+                Answer::Literal(r#""}"#),
+            ],
+            ..QUESTION
+        }],
+        patience_seconds: Some(3),
+        ..PROVIDER
+    },
+    Provider {
+        name: "docusign",
+        title: "DocuSign",
+        documentation: "https://developers.docusign.com/platform/webhooks/connect/hmac/",
+        schemes: &[Scheme {
+            signature: Place::NumberedHeaders("x-docusign-signature-"),
+            encoding: Base64,
+            event_type: &[json("/event")],
+            ..SCHEME
+        }],
+        patience_seconds: Some(100),
+        ..PROVIDER
+    },
+    Provider {
+        name: "box",
+        title: "Box",
+        documentation: "https://developer.box.com/guides/webhooks/v2/signatures-v2/",
+        schemes: &[Scheme {
+            signature: Place::Headers(&["box-signature-primary", "box-signature-secondary"]),
+            encoding: Base64,
+            content: Content::Parts(&[Body, Part::Timestamp]),
+            timestamp: Some(Timestamp {
+                future_tolerance_seconds: Some(0),
+                ..rfc3339_in_header("box-delivery-timestamp", Some(600))
+            }),
+            require: &[("box-signature-version", "1"), ("box-signature-algorithm", "HmacSHA256")],
+            event_id: &[header("box-delivery-id")],
+            event_id_rating: IdRating::Hint,
+            rating_reason: "its headers are not signed",
+            event_type: &[json("/trigger")],
+            ..SCHEME
+        }],
+        patience_seconds: Some(30),
+        ..PROVIDER
+    },
+    Provider {
+        name: "trello",
+        title: "Trello",
+        documentation: "https://developer.atlassian.com/cloud/trello/guides/rest-api/webhooks/",
+        schemes: &[Scheme {
+            signature: Place::Header("x-trello-webhook"),
+            encoding: Base64,
+            algorithm: HmacSha1,
+            content: Content::Parts(&[Body, Url]),
+            event_id: &[json("/action/id")],
+            event_id_rating: IdRating::Event,
+            rating_reason: "the id is signed, and the action's",
+            event_type: &[json("/action/type")],
+            ..SCHEME
+        }],
+        handshakes: &[Handshake { method: "HEAD", ..QUESTION }],
+        ..PROVIDER
+    },
+    Provider {
+        name: "zendesk",
+        title: "Zendesk",
+        documentation: "https://developer.zendesk.com/documentation/webhooks/verifying/",
+        schemes: &[Scheme {
+            signature: Place::Header("x-zendesk-webhook-signature"),
+            encoding: Base64,
+            content: Content::Parts(&[Part::Timestamp, Body]),
+            timestamp: Some(rfc3339_in_header("x-zendesk-webhook-signature-timestamp", None)),
+            event_id: &[header("x-zendesk-webhook-invocation-id")],
+            event_id_rating: IdRating::Hint,
+            rating_reason: "its headers are not signed",
+            event_type: &[json("/type")],
+            ..SCHEME
+        }],
+        headers: &["x-zendesk-webhook-id", "x-zendesk-account-id"],
+        patience_seconds: Some(12),
+        retries: Retries {
+            after: Retried::Unknown,
+            horizon_seconds: None,
+            schedule: "after a 409; after a 429 or 503 only with Retry-After under 60",
+        },
+        ..PROVIDER
+    },
+    Provider {
+        name: "calendly",
+        title: "Calendly",
+        documentation: "https://developer.calendly.com/api-docs/overview/webhooks/webhook-signatures",
+        schemes: &[Scheme {
+            signature: Place::Header("calendly-webhook-signature"),
+            separator: Some(","),
+            prefix: "v1=",
+            content: Content::Parts(&[Part::Timestamp, Literal("."), Body]),
+            timestamp: Some(seconds_in_item("t=", Some(180))),
+            event_type: &[json("/event")],
+            ..SCHEME
+        }],
+        patience_seconds: Some(15),
+        ..PROVIDER
+    },
+    Provider {
+        name: "buildkite",
+        title: "Buildkite",
+        documentation: "https://buildkite.com/docs/apis/webhooks",
+        schemes: &[
+            Scheme {
+                name: "signature",
+                signature: Place::Header("x-buildkite-signature"),
+                separator: Some(","),
+                prefix: "signature=",
+                content: Content::Parts(&[Part::Timestamp, Literal("."), Body]),
+                timestamp: Some(seconds_in_item("timestamp=", None)),
+                event_type: &[header("x-buildkite-event"), json("/event")],
+                ..SCHEME
+            },
+            Scheme {
+                name: "token",
+                signature: Place::Header("x-buildkite-token"),
+                event_type: &[header("x-buildkite-event")],
+                ..TOKEN
+            },
+        ],
+        headers: &["x-buildkite-request"],
+        ..PROVIDER
+    },
+    Provider {
+        name: "bigcommerce",
+        title: "BigCommerce",
+        documentation: "https://developer.bigcommerce.com/docs/integrations/webhooks",
+        schemes: &[Scheme {
+            secret: SecretForm::Utf8,
+            with_public_key: None,
+            event_type: &[json("/scope")],
+            ..STANDARD_WEBHOOKS
+        }],
+        retries: retries(Retried::NotSuccess, 2 * DAY, "for 48 h"),
+        ..PROVIDER
+    },
+    Provider {
+        name: "telegram",
+        title: "Telegram",
+        documentation: "https://core.telegram.org/bots/api#setwebhook",
+        schemes: &[Scheme {
+            signature: Place::Header("x-telegram-bot-api-secret-token"),
+            event_id: &[json("/update_id")],
+            event_id_rating: IdRating::Hint,
+            rating_reason: "a token signs nothing",
+            ..TOKEN
+        }],
+        ..PROVIDER
+    },
+    Provider {
+        name: "msgraph",
+        title: "Microsoft Graph",
+        documentation: "https://learn.microsoft.com/graph/change-notifications-delivery-webhooks",
+        schemes: &[Scheme {
+            signature: Place::JsonEach { list: "/value", member: "/clientState" },
+            event_id: &[json("/value/*/id")],
+            event_id_rating: IdRating::Hint,
+            rating_reason: "a token signs nothing, and it is the first of a list",
+            event_type: &[json("/value/*/changeType")],
+            ..TOKEN
+        }],
+        handshakes: &[Handshake {
+            method: "POST",
+            when: &[Present(query("validationToken"))],
+            headers: &[TEXT, NO_SNIFFING],
+            body: &[Answer::Echo(query("validationToken"))],
+            ..QUESTION
+        }],
+        status_accepted: 202,
+        patience_seconds: Some(3),
+        ..PROVIDER
+    },
+    Provider {
+        name: "cloudevents",
+        title: "CloudEvents over HTTP",
+        documentation: "https://github.com/cloudevents/spec/blob/main/cloudevents/http-webhook.md",
+        schemes: &[
+            Scheme { name: "header", signature: Place::Header("authorization"), prefix: "Bearer ", ..CLOUDEVENTS },
+            Scheme { name: "query", signature: Place::Query("access_token"), ..CLOUDEVENTS },
+        ],
+        handshakes: &[Handshake {
+            method: "OPTIONS",
+            when: &[Present(header("webhook-request-origin"))],
+            headers: &[
+                ("allow", Answer::Literal("POST")),
+                ("webhook-allowed-origin", Answer::Echo(header("webhook-request-origin"))),
+                ("webhook-allowed-rate", Answer::Literal("*")),
+            ],
+            ..QUESTION
+        }],
+        headers: &["ce-source", "ce-specversion", "ce-subject", "ce-time", "ce-dataschema"],
+        ..PROVIDER
+    },
+    Provider {
+        name: "mailgun",
+        title: "Mailgun",
+        documentation: "https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/securing-webhooks",
+        schemes: &[Scheme {
+            signature: Place::Json("/signature/signature"),
+            content: Content::Parts(&[Part::Timestamp, Part::Json("/signature/token")]),
+            timestamp: Some(Timestamp {
+                at: TimestampPlace::Json("/signature/timestamp"),
+                ..seconds_in_header("", None)
+            }),
+            event_id: &[json("/event-data/id")],
+            event_id_rating: IdRating::Hint,
+            rating_reason: "the event is not signed, only a token beside it",
+            event_type: &[json("/event-data/event")],
+            ..SCHEME
+        }],
+        retries: retries(Retried::AllBut(&[200, 406]), 8 * HOUR, "8 times, 10 min to 4 h apart; 406 stops it"),
+        ..PROVIDER
+    },
+    Provider {
+        name: "adyen",
+        title: "Adyen",
+        documentation: "https://docs.adyen.com/development-resources/webhooks/secure-webhooks/verify-hmac-signatures",
+        schemes: &[
+            Scheme {
+                name: "item",
+                signature: Place::JsonEach {
+                    list: "/notificationItems",
+                    member: "/NotificationRequestItem/additionalData/hmacSignature",
+                },
+                encoding: Base64,
+                secret: SecretForm::Hex,
+                content: Content::Parts(&[
+                    Part::Json("/NotificationRequestItem/pspReference"),
+                    Literal(":"),
+                    Part::JsonOrNothing("/NotificationRequestItem/originalReference"),
+                    Literal(":"),
+                    Part::JsonOrNothing("/NotificationRequestItem/merchantAccountCode"),
+                    Literal(":"),
+                    Part::JsonOrNothing("/NotificationRequestItem/merchantReference"),
+                    Literal(":"),
+                    Part::JsonOrNothing("/NotificationRequestItem/amount/value"),
+                    Literal(":"),
+                    Part::JsonOrNothing("/NotificationRequestItem/amount/currency"),
+                    Literal(":"),
+                    Part::JsonOrNothing("/NotificationRequestItem/eventCode"),
+                    Literal(":"),
+                    Part::JsonOrNothing("/NotificationRequestItem/success"),
+                ]),
+                event_id: &[json("/notificationItems/*/NotificationRequestItem/pspReference")],
+                event_id_rating: IdRating::Hint,
+                rating_reason: "pspReference is the payment's, which has many events",
+                event_type: &[json("/notificationItems/*/NotificationRequestItem/eventCode")],
+                ..SCHEME
+            },
+            Scheme {
+                name: "header",
+                signature: Place::Header("hmacsignature"),
+                encoding: Base64,
+                secret: SecretForm::Hex,
+                event_type: &[json("/type")],
+                ..SCHEME
+            },
+        ],
+        patience_seconds: Some(10),
+        retries: retries(Retried::NotSuccess, 30 * DAY, "for 30 days"),
+        ..PROVIDER
+    },
+    Provider {
+        name: "contentful",
+        title: "Contentful",
+        documentation: "https://www.contentful.com/developers/docs/webhooks/request-verification/",
+        schemes: &[Scheme {
+            signature: Place::Header("x-contentful-signature"),
+            content: Content::Contentful,
+            timestamp: Some(Timestamp {
+                unit: TimestampUnit::Milliseconds,
+                ..seconds_in_header("x-contentful-timestamp", Some(30))
+            }),
+            event_type: &[header("x-contentful-topic")],
+            ..SCHEME
+        }],
+        headers: &["x-contentful-webhook-name", "x-contentful-crn"],
+        patience_seconds: Some(30),
+        ..PROVIDER
+    },
+    Provider {
+        name: "plaid",
+        title: "Plaid",
+        documentation: "https://plaid.com/docs/api/webhooks/webhook-verification/",
+        schemes: &[Scheme {
+            signature: Place::Header("plaid-verification"),
+            secret: SecretForm::PlaidCredentials,
+            content: Content::PlaidToken,
+            timestamp: Some(Timestamp {
+                tolerance_seconds: Some(300),
+                ..seconds_in_header("plaid-verification", None)
+            }),
+            event_id_rating: IdRating::Repeats,
+            rating_reason: "it sends no id, and says the same again when the same happens again",
+            event_type: &[json("/webhook_code")],
+            ..SCHEME
+        }],
+        patience_seconds: Some(10),
+        ..PROVIDER
+    },
+    Provider {
+        name: "monday",
+        title: "monday.com",
+        documentation: "https://developer.monday.com/api-reference/reference/webhooks",
+        schemes: &[Scheme {
+            signature: Place::Header("authorization"),
+            content: Content::MondayToken,
+            event_id: &[json("/event/triggerUuid")],
+            event_id_rating: IdRating::Hint,
+            rating_reason: "the token says nothing about the body",
+            event_type: &[json("/event/type")],
+            ..SCHEME
+        }],
+        handshakes: &[Handshake {
+            method: "POST",
+            when: &[Present(json("/challenge")), Absent(json("/event/type"))],
+            headers: &[JSON],
+            body: &[Answer::Literal(r#"{"challenge":"#), Answer::EchoJson(json("/challenge")), Answer::Literal("}")],
+            ..QUESTION
+        }],
+        ..PROVIDER
+    },
+    Provider {
+        name: "paypal",
+        title: "PayPal",
+        documentation: "https://developer.paypal.com/api/rest/webhooks/rest/",
+        schemes: &[Scheme {
+            signature: Place::Header("paypal-transmission-sig"),
+            encoding: Base64,
+            algorithm: RsaSha256,
+            secret: SecretForm::Certificate {
+                header: "paypal-cert-url",
+                hosts: &["api.paypal.com", "api.sandbox.paypal.com"],
+            },
+            content: Content::Parts(&[
+                Part::Header("paypal-transmission-id"),
+                Literal("|"),
+                Part::Timestamp,
+                Literal("|"),
+                Part::WebhookId,
+                Literal("|"),
+                Part::Crc32,
+            ]),
+            timestamp: Some(rfc3339_in_header("paypal-transmission-time", None)),
+            require: &[("paypal-auth-algo", "SHA256withRSA")],
+            event_id: &[json("/id")],
+            event_id_rating: IdRating::Hint,
+            rating_reason: "the body is covered by a CRC-32 only, which a forger can meet",
+            event_type: &[json("/event_type")],
+            ..SCHEME
+        }],
+        required: &[Setting::WebhookId],
+        headers: &["paypal-transmission-id", "paypal-transmission-time"],
+        retries: retries(Retried::NotSuccess, 3 * DAY, "25 times in 3 days"),
+        ..PROVIDER
     },
 ];
 
-/// The provider with this name in `endpoints.toml`.
-pub fn find(name: &str) -> Option<&'static Provider> {
-    PROVIDERS.iter().find(|provider| provider.name == name)
-}
+const HUBSPOT: Scheme = Scheme {
+    signature: Place::Header("x-hubspot-signature"),
+    algorithm: Algorithm::Sha256,
+    event_id: &[Source::Json("/*/eventId")],
+    event_id_rating: IdRating::Hint,
+    rating_reason: "the body is a list, and this is its first event's",
+    event_type: &[Source::Json("/*/subscriptionType")],
+    ..SCHEME
+};
 
-/// The names that `provider` may have in `endpoints.toml`, `generic` last.
-pub fn named() -> impl Iterator<Item = &'static str> {
-    PROVIDERS.iter().map(|provider| &*provider.name).chain(["generic"])
-}
+const CLOUDEVENTS: Scheme = Scheme {
+    event_id: &[Source::Header("ce-id"), Source::Json("/id")],
+    event_id_rating: IdRating::Hint,
+    rating_reason: "a token signs nothing",
+    event_type: &[Source::Header("ce-type"), Source::Json("/type")],
+    ..TOKEN
+};

@@ -11,6 +11,7 @@ use wharf_webhook::clock::UnixMillis;
 mod dev;
 mod send;
 mod inspect;
+mod vectors;
 
 /// Wharf's tools: try it on this machine, and look after what is deployed.
 #[derive(Debug, Parser)]
@@ -28,6 +29,8 @@ enum Command {
     Send(send::Arguments),
     /// Shows what the ledger knows of an event
     Inspect(inspect::Arguments),
+    /// Judges every conformance case of a folder by the code that the receiver runs
+    Vectors(vectors::Arguments),
     /// Checks infra/template.yaml with cfn-lint, as written and as expanded for each stage
     Lint,
 }
@@ -41,6 +44,7 @@ async fn main() -> ExitCode {
             Command::Dev(arguments) => dev::run(&project, &arguments).await,
             Command::Send(arguments) => send::run(&project, &arguments).await,
             Command::Inspect(arguments) => inspect::run(&project, &arguments).await,
+            Command::Vectors(arguments) => vectors::run(&arguments),
             Command::Lint => template::lint(&project, &progress),
         },
     };

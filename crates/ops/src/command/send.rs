@@ -8,6 +8,9 @@ use clap::Args;
 use wharf_ops::project::Project;
 use wharf_ops::samples::Sample;
 use wharf_ops::stack::Facts;
+use wharf_webhook::judgement::stated;
+use wharf_webhook::request::Request;
+use wharf_webhook::signature::signing::Outgoing;
 
 use crate::now;
 
@@ -21,6 +24,7 @@ Examples:
   cargo ops send github --event pull_request     another sample of the provider
   cargo ops send github --times 5                five copies of one event: it is processed once
   cargo ops send partner --body order.json       a body of your own
+  cargo ops send stripe                          any provider whose key is shared: a sample, signed as Stripe does
   WHARF_SECRET=… cargo ops send github --url https://hooks.example.com/webhooks/github")]
 pub struct Arguments {
     /// An endpoint of endpoints.toml
@@ -49,15 +53,19 @@ pub async fn run(project: &Project, arguments: &Arguments) -> Result<()> {
         format!("endpoints.toml has no endpoint {:?}; it has {}", arguments.endpoint, names.join(", "))
     })?;
     let given_secret = std::env::var(SECRET_VARIABLE).ok().filter(|_| arguments.url.is_some());
-    let (url, secret) = match (&arguments.url, given_secret) {
-        (Some(url), Some(secret)) => (url.clone(), secret),
+    let (url, signed_url, secret) = match (&arguments.url, given_secret) {
+        (Some(url), Some(secret)) => (url.clone(), url.clone(), secret),
         (url, _) => {
             let facts = Facts::read(project).with_context(|| match url {
                 Some(_) => format!("no secret to sign with: set {SECRET_VARIABLE}"),
                 None => "nowhere to send to".to_owned(),
             })?;
             let local = facts.endpoint(&endpoint.name)?;
-            (url.clone().unwrap_or_else(|| local.url.clone()), local.secret.clone())
+            let title = endpoint.terms.provider.title;
+            let secret = local.secret.clone().with_context(|| {
+                format!("nobody can play {title}: it signs with a private key, or with credentials that are not ours")
+            })?;
+            (url.clone().unwrap_or_else(|| local.url.clone()), local.signed_url.clone(), secret)
         }
     };
     let sample = match &arguments.body {
@@ -68,15 +76,16 @@ pub async fn run(project: &Project, arguments: &Arguments) -> Result<()> {
             }
             sample
         }
-        None => Sample::find(project, &endpoint.provider.name, arguments.event.as_deref())?,
+        None => Sample::find(project, endpoint.terms.provider.name, arguments.event.as_deref())?,
     };
-    let headers = sample.signed(endpoint, &secret, arguments.id.as_deref(), now())?;
+    let outgoing = sample.signed(endpoint, &secret, &signed_url, arguments.id.as_deref(), now())?;
+    let url = posted_to(&url, &outgoing);
 
     let client = reqwest::Client::new();
     let mut refused = 0;
     for _ in 0..arguments.times {
         let started = Instant::now();
-        let request = client.post(&url).headers(headers.clone()).body(sample.body.clone());
+        let request = client.post(&url).headers(outgoing.headers.clone()).body(outgoing.body.clone());
         let answer = request.send().await.with_context(|| match &arguments.url {
             Some(_) => format!("cannot post to {url}"),
             None => format!("cannot post to {url}: is `cargo ops dev` still up?"),
@@ -89,12 +98,20 @@ pub async fn run(project: &Project, arguments: &Arguments) -> Result<()> {
     if refused > 0 {
         bail!("{refused} of {} were not accepted; the receiver's log says why", arguments.times);
     }
-    let id = endpoint.provider.event_id.iter().find_map(|source| match source {
-        wharf_webhook::provider::Source::Header(name) => headers.get(&**name)?.to_str().ok(),
-        wharf_webhook::provider::Source::Json(_) => None,
-    });
+    let request =
+        Request { method: &outgoing.method, url: &outgoing.url, headers: &outgoing.headers, body: &outgoing.body };
+    let id = stated(&endpoint.terms, &request, endpoint.terms.scheme.event_id);
     if let (Some(id), None) = (id, &arguments.url) {
-        println!("look at it: cargo ops inspect {} {id}", endpoint.name);
+        println!("look at it: cargo ops inspect {} {}", endpoint.name, id.text);
     }
     Ok(())
+}
+
+/// Where a request is posted to: what was signed may have a query that the address has not.
+pub fn posted_to(url: &str, outgoing: &Outgoing) -> String {
+    match (url.contains('?'), outgoing.url.split_once('?')) {
+        (_, None) => url.to_owned(),
+        (false, Some((_, query))) => format!("{url}?{query}"),
+        (true, Some((_, query))) => format!("{}?{query}", url.split('?').next().unwrap_or_default()),
+    }
 }

@@ -19,6 +19,7 @@ use wharf_ops::stack::{EndpointFacts, Facts, Options, Stack};
 use wharf_webhook::clock::UnixMillis;
 use wharf_webhook::endpoints::{Endpoint, Endpoints};
 
+use crate::send::posted_to;
 use crate::{name_and_value, now, progress};
 
 /// How long the one event of `--once` may take.
@@ -138,13 +139,20 @@ fn introduce(project: &Project, stack: &Stack, endpoints: &Endpoints) -> Result<
     println!("\nSenders post to");
     for facts in &stack.facts().endpoints {
         println!("  {}", facts.url);
-        println!("    provider {}, secret {}", facts.provider, facts.secret);
+        match (&facts.secret, endpoints.get(&facts.name).map(|endpoint| endpoint.terms.scheme.secret.is_kept())) {
+            (Some(secret), _) => println!("    provider {}, secret {secret}", facts.provider),
+            (None, Some(true)) => println!(
+                "    provider {}, no secret yet, so it answers 503: start with --secret {}=…, what {} shows you",
+                facts.provider, facts.name, facts.provider
+            ),
+            (None, Some(false) | None) => println!("    provider {}, which needs no secret", facts.provider),
+        }
     }
     println!("\nTry, in another terminal");
     if let Some(curl) = curl(project, stack, endpoints)? {
         println!("{curl}\n");
     }
-    for endpoint in endpoints.iter() {
+    for endpoint in endpoints.iter().filter(|endpoint| endpoint.terms.scheme.can_sign()) {
         println!("  cargo ops send {}", endpoint.name);
     }
     println!("\nHow to reach it all: {}", project.relative(&Facts::path(project)).display());
@@ -155,12 +163,16 @@ fn introduce(project: &Project, stack: &Stack, endpoints: &Endpoints) -> Result<
 /// A command that posts a signed sample, to be pasted as it is. `None` if no endpoint has one.
 fn curl(project: &Project, stack: &Stack, endpoints: &Endpoints) -> Result<Option<String>> {
     let Some((endpoint, facts, sample)) = first_sample(project, stack, endpoints) else { return Ok(None) };
-    let headers = sample.signed(endpoint, &facts.secret, None, now())?;
-    let mut command = format!("  curl -i '{}'", facts.url);
-    for (name, value) in &headers {
+    let (Some(secret), Some(path)) = (&facts.secret, &sample.path) else { return Ok(None) };
+    let outgoing = sample.signed(endpoint, secret, &facts.signed_url, None, now())?;
+    if outgoing.body != sample.body {
+        return Ok(None);
+    }
+    let mut command = format!("  curl -i '{}'", posted_to(&facts.url, &outgoing));
+    for (name, value) in &outgoing.headers {
         command.push_str(&format!(" \\\n    -H '{name}: {}'", value.to_str().unwrap_or_default()));
     }
-    command.push_str(&format!(" \\\n    --data-binary '@{}'", sample.path.display()));
+    command.push_str(&format!(" \\\n    --data-binary '@{}'", path.display()));
     Ok(Some(command))
 }
 
@@ -171,11 +183,13 @@ fn first_sample<'a>(
     endpoints: &'a Endpoints,
 ) -> Option<(&'a Endpoint, &'a EndpointFacts, Sample)> {
     let mut candidates: Vec<&Endpoint> = endpoints.iter().collect();
-    candidates.sort_by_key(|endpoint| endpoint.provider.name != "github");
+    candidates.sort_by_key(|endpoint| endpoint.terms.provider.name != "github");
     candidates.into_iter().find_map(|endpoint| {
-        let sample = Sample::find(project, &endpoint.provider.name, None).ok()?;
-        endpoint.subscribes_to(Some(&sample.event)).then_some(())?;
-        Some((endpoint, stack.facts().endpoint(&endpoint.name).ok()?, sample))
+        let facts = stack.facts().endpoint(&endpoint.name).ok()?;
+        facts.secret.as_ref().filter(|_| endpoint.terms.scheme.can_sign())?;
+        let sample = Sample::find(project, endpoint.terms.provider.name, None).ok()?;
+        endpoint.subscribes_to([sample.event.as_str()].into_iter()).then_some(())?;
+        Some((endpoint, facts, sample))
     })
 }
 
@@ -217,12 +231,13 @@ async fn once(project: &Project, stack: &Stack, endpoints: &Endpoints) -> Result
     let sample = first_sample(project, stack, endpoints);
     let (endpoint, facts, sample) = sample.context("no endpoint of endpoints.toml has a sample in events/")?;
     let sent_at = now();
-    let headers = sample.signed(endpoint, &facts.secret, None, sent_at)?;
+    let secret = facts.secret.as_deref().context("the endpoint has no secret")?;
+    let outgoing = sample.signed(endpoint, secret, &facts.signed_url, None, sent_at)?;
     let mut tail = LogTail::new(stack, sent_at)?;
     let mut lines = Vec::new();
     println!("\nOne event on its way, times in UTC");
     step(sent_at, "sent", &format!("{} of {} bytes to {}", sample.event, sample.body.len(), facts.url));
-    post(&facts.url, headers, sample.body).await?;
+    post(&posted_to(&facts.url, &outgoing), outgoing.headers, outgoing.body).await?;
 
     // It is the only event there is.
     let accepted = wait_for(&mut tail, &mut lines, Function::Receiver, "accepted").await?;

@@ -1,0 +1,32 @@
+//! `cargo ops vectors`: judges conformance cases.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::Args;
+use wharf_ops::vectors;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cargo ops vectors tests/vectors        the project's own cases
+  cargo ops vectors ../more-cases        yours; their format is in tests/vectors/README.md")]
+pub struct Arguments {
+    /// The folder; each of its *.json is a list of cases
+    folder: PathBuf,
+}
+
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let report = vectors::judge_folder(&arguments.folder)?;
+    for disagreement in &report.disagreements {
+        println!("{}: expected {}, got {}", disagreement.case, disagreement.expected, disagreement.got);
+    }
+    println!("{} cases, {} disagree", report.cases, report.disagreements.len());
+    if report.cases == 0 {
+        bail!("{} holds no case: its files must be named *.json", arguments.folder.display());
+    }
+    if !report.disagreements.is_empty() {
+        bail!("{} of {} cases are judged otherwise than expected", report.disagreements.len(), report.cases);
+    }
+    Ok(())
+}

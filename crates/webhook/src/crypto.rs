@@ -1,0 +1,81 @@
+//! Digests, message authentication codes and public-key signatures over a content that lies in pieces.
+
+use aws_lc_rs::digest;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY,
+    RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey, VerificationAlgorithm,
+};
+use hmac::{Hmac, KeyInit, Mac};
+use sha1::Sha1;
+use sha2::{Digest as _, Sha256, Sha384, Sha512};
+
+use crate::provider::Algorithm;
+
+/// The signature of `pieces` under a symmetric algorithm; for the others nothing.
+pub(crate) fn sign<'p>(algorithm: Algorithm, key: &[u8], pieces: impl Iterator<Item = &'p [u8]>) -> Vec<u8> {
+    match algorithm {
+        Algorithm::HmacSha1 => mac::<Hmac<Sha1>>(key, pieces),
+        Algorithm::HmacSha256 => mac::<Hmac<Sha256>>(key, pieces),
+        Algorithm::HmacSha384 => mac::<Hmac<Sha384>>(key, pieces),
+        Algorithm::HmacSha512 => mac::<Hmac<Sha512>>(key, pieces),
+        Algorithm::Sha256 => {
+            let mut hash = Sha256::new();
+            pieces.for_each(|piece| hash.update(piece));
+            hash.finalize().to_vec()
+        }
+        Algorithm::Token => key.to_vec(),
+        Algorithm::Ed25519 | Algorithm::EcdsaP256Sha256 | Algorithm::RsaSha256 | Algorithm::RsaSha1 => Vec::new(),
+    }
+}
+
+fn mac<'p, M: Mac + KeyInit>(key: &[u8], pieces: impl Iterator<Item = &'p [u8]>) -> Vec<u8> {
+    #[expect(clippy::expect_used, reason = "HMAC takes a key of any length (RFC 2104), so this cannot fail")]
+    let mut mac = <M as KeyInit>::new_from_slice(key).expect("HMAC takes a key of any length");
+    pieces.for_each(|piece| mac.update(piece));
+    mac.finalize().into_bytes().to_vec()
+}
+
+/// Whether `signature` is one of `pieces` under a public key.
+pub(crate) fn is_signed<'p>(
+    algorithm: Algorithm,
+    key: &[u8],
+    pieces: impl Iterator<Item = &'p [u8]>,
+    signature: &[u8],
+) -> bool {
+    let Some(verification) = verification(algorithm) else { return false };
+    let key = UnparsedPublicKey::new(verification, key);
+    if algorithm == Algorithm::Ed25519 {
+        // It reads its message twice, so it wants it in one piece.
+        return key.verify(&pieces.collect::<Vec<_>>().concat(), signature).is_ok();
+    }
+    let digest =
+        if algorithm == Algorithm::RsaSha1 { &digest::SHA1_FOR_LEGACY_USE_ONLY } else { &digest::SHA256 };
+    let mut context = digest::Context::new(digest);
+    pieces.for_each(|piece| context.update(piece));
+    key.verify_digest(&context.finish(), signature).is_ok()
+}
+
+/// Whether `key` is a public key of this algorithm.
+pub(crate) fn is_public_key(algorithm: Algorithm, key: &[u8]) -> bool {
+    verification(algorithm).is_some_and(|algorithm| UnparsedPublicKey::new(algorithm, key).parse().is_ok())
+}
+
+/// Whether `signature` is an ES256 one (RFC 7518: two numbers of 32 bytes) of `message` under a point on P-256.
+pub(crate) fn is_es256(point: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).verify(message, signature).is_ok()
+}
+
+fn verification(algorithm: Algorithm) -> Option<&'static dyn VerificationAlgorithm> {
+    match algorithm {
+        Algorithm::Ed25519 => Some(&ED25519),
+        Algorithm::EcdsaP256Sha256 => Some(&ECDSA_P256_SHA256_ASN1),
+        Algorithm::RsaSha256 => Some(&RSA_PKCS1_2048_8192_SHA256),
+        Algorithm::RsaSha1 => Some(&RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY),
+        Algorithm::HmacSha1
+        | Algorithm::HmacSha256
+        | Algorithm::HmacSha384
+        | Algorithm::HmacSha512
+        | Algorithm::Sha256
+        | Algorithm::Token => None,
+    }
+}

@@ -1,0 +1,124 @@
+//! What a sender put on the wire, and how single parts of it are looked up.
+
+use std::borrow::Cow;
+
+use http::HeaderMap;
+use http::header::{CONTENT_TYPE, HeaderValue};
+
+use crate::json;
+use crate::provider::{Condition, Source};
+
+/// What a sender put on the wire, as far as it can be judged.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// `POST`
+    pub method: &'a str,
+    /// The whole address as the sender knows it, query included: `https://hooks.example.com/webhooks/square`.
+    pub url: &'a str,
+    /// Repeated headers stay repeated.
+    pub headers: &'a HeaderMap,
+    /// Byte for byte as received.
+    pub body: &'a [u8],
+}
+
+/// How often something that is wanted once is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Once<T> {
+    /// Not at all.
+    Absent,
+    /// Once, without a value.
+    Empty,
+    /// Once.
+    Value(T),
+    /// More than once, so that it is unclear which counts.
+    Repeated,
+}
+
+impl<'a> Request<'a> {
+    /// A header that is wanted once.
+    pub(crate) fn header(&self, name: &str) -> Once<&'a HeaderValue> {
+        once(self.headers.get_all(name).iter(), |value| value.is_empty())
+    }
+
+    /// A query parameter that is wanted once, decoded.
+    pub(crate) fn query(&self, name: &str) -> Once<Cow<'a, str>> {
+        let pairs = form_urlencoded::parse(query_of(self.url).as_bytes());
+        once(pairs.filter_map(|(key, value)| (key == name).then_some(value)), |value| value.is_empty())
+    }
+
+    /// The fields of a form body, decoded; none if the body does not say that it is one.
+    pub(crate) fn form(&self) -> form_urlencoded::Parse<'a> {
+        form_urlencoded::parse(if self.is_form() { self.body } else { b"" })
+    }
+
+    /// Whether the body says that it is a form.
+    pub(crate) fn is_form(&self) -> bool {
+        let content_type = self.headers.get(CONTENT_TYPE).map_or(b"".as_slice(), HeaderValue::as_bytes);
+        let media_type = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        media_type.eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
+    }
+
+    /// The text or number that a source yields; nothing where it is absent, empty or something else.
+    pub(crate) fn lookup(&self, source: &Source) -> Option<Cow<'a, str>> {
+        match source {
+            Source::Header(name) => self.headers.get(*name)?.to_str().ok().map(Cow::Borrowed),
+            Source::Json(pointer) => json::member(self.body, pointer).and_then(json::text),
+            Source::Form(field) => self.form().find(|(name, _)| name == field).map(|(_, value)| value),
+            Source::FormJson(field, pointer) => {
+                let (_, value) = self.form().find(|(name, _)| name == field)?;
+                json::member(value.as_bytes(), pointer).and_then(json::text).map(|text| Cow::Owned(text.into_owned()))
+            }
+            Source::Query(name) => match self.query(name) {
+                Once::Value(value) => Some(value),
+                Once::Absent | Once::Empty | Once::Repeated => None,
+            },
+        }
+        .filter(|text| !text.is_empty())
+    }
+
+    /// All texts that a source yields: where a pointer has the step `*`, those of all elements.
+    pub(crate) fn lookup_all(&self, source: &Source) -> Vec<Cow<'a, str>> {
+        match source {
+            Source::Json(pointer) => {
+                json::members(self.body, pointer).unwrap_or_default().into_iter().filter_map(json::text).collect()
+            }
+            Source::Header(_) | Source::Form(_) | Source::FormJson(..) | Source::Query(_) => {
+                self.lookup(source).into_iter().collect()
+            }
+        }
+    }
+
+    /// Whether something is there, empty or not.
+    fn has(&self, source: &Source) -> bool {
+        match source {
+            Source::Header(name) => self.headers.contains_key(*name),
+            Source::Json(pointer) => json::member(self.body, pointer).is_some(),
+            Source::Form(field) => self.form().any(|(name, _)| name == *field),
+            Source::Query(name) => self.query(name) != Once::Absent,
+            Source::FormJson(..) => self.lookup(source).is_some(),
+        }
+    }
+
+    /// Whether a condition holds.
+    pub(crate) fn meets(&self, condition: &Condition) -> bool {
+        match condition {
+            Condition::Present(source) => self.has(source),
+            Condition::Absent(source) => self.lookup(source).is_none(),
+            Condition::Is(source, text) => self.lookup(source).as_deref() == Some(*text),
+        }
+    }
+}
+
+/// What stands behind the first `?` of an address; nothing where there is none.
+pub(crate) fn query_of(url: &str) -> &str {
+    url.split_once('?').map_or("", |(_, query)| query.split_once('#').map_or(query, |(query, _)| query))
+}
+
+fn once<T>(mut values: impl Iterator<Item = T>, is_empty: impl Fn(&T) -> bool) -> Once<T> {
+    match (values.next(), values.next()) {
+        (None, _) => Once::Absent,
+        (Some(value), None) if is_empty(&value) => Once::Empty,
+        (Some(value), None) => Once::Value(value),
+        (Some(_), Some(_)) => Once::Repeated,
+    }
+}

@@ -1,0 +1,146 @@
+//! Twilio: the signature covers the address and, of a form, each field's name and value in alphabetical order; of any other
+//! body, the digest that the address carries as `bodySHA256`.
+//!
+//! Twilio leaves the port out of the address or writes it, whatever the receiver sees, so all three forms are tried, as its
+//! libraries do. (twilio.com/docs/usage/security; twilio-python `request_validator.py`.)
+
+use std::borrow::Cow;
+
+use sha2::{Digest, Sha256};
+
+use super::{Pieces, Verified, header_signature};
+use crate::provider::{Encoding, Place};
+use crate::refusal::Refusal;
+use crate::request::{Once, Request};
+use crate::secret::{Secret, Secrets};
+use crate::terms::Terms;
+
+/// The query parameter with the digest of a body that is no form.
+const BODY_DIGEST: &str = "bodySHA256";
+
+pub(super) fn verify(terms: &Terms, secrets: &Secrets, request: &Request<'_>) -> Result<Verified, Refusal> {
+    let scheme = &terms.scheme;
+    let Place::Header(name) = scheme.signature else { return Err(Refusal::Absent { what: "signature".to_owned() }) };
+    let url = terms.signed_url(request);
+    let header = super::header(request, name).map(|_| ());
+    header?;
+    let body_digest = if covers_as_form(request) { None } else { Some(body_digest(&url, request)?) };
+    let signatures = [header_signature(request, name, scheme.encoding)?];
+    let contents = contents(&url, request);
+    let fits = |secret: &Secret| contents.iter().any(|content| content.fits(scheme.algorithm, secret, &signatures));
+    let secret_index =
+        secrets.iter().position(fits).ok_or_else(|| Refusal::SignatureMismatch { secrets: secrets.count() })?;
+    if body_digest.is_some_and(|digest| digest != Sha256::digest(request.body).as_slice()) {
+        return Err(Refusal::BodyAltered { what: BODY_DIGEST });
+    }
+    Ok(Verified { secret_index })
+}
+
+/// The signature of a request that is to be sent.
+pub(super) fn sign(terms: &Terms, secret: &Secret, request: &Request<'_>) -> Vec<u8> {
+    let url = terms.signed_url(request);
+    let content = content(&url, &fields(request));
+    content.signed_with(terms.scheme.algorithm, secret).pop().unwrap_or_default()
+}
+
+/// The address with the digest of a body that is no form.
+pub(super) fn address_with_digest(url: &str, body: &[u8]) -> String {
+    let separator = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{separator}{BODY_DIGEST}={}", hex::encode(Sha256::digest(body)))
+}
+
+/// Whether the body's fields are signed themselves. An empty body has none.
+pub(super) fn covers_as_form(request: &Request<'_>) -> bool {
+    request.body.is_empty() || request.is_form()
+}
+
+fn body_digest(url: &str, request: &Request<'_>) -> Result<Vec<u8>, Refusal> {
+    let what = || format!("query parameter {BODY_DIGEST}");
+    match (Request { url, ..*request }).query(BODY_DIGEST) {
+        Once::Value(digest) => {
+            Encoding::Hex.decode(digest.as_bytes()).ok_or(Refusal::SignatureUndecodable { what: what() })
+        }
+        Once::Absent => Err(Refusal::Absent { what: what() }),
+        Once::Empty => Err(Refusal::Empty { what: what() }),
+        Once::Repeated => Err(Refusal::Repeated { what: what() }),
+    }
+}
+
+/// A form's names and values, each pair once, in the order in which they are signed.
+fn fields<'a>(request: &Request<'a>) -> Vec<(Cow<'a, str>, Cow<'a, str>)> {
+    let mut fields: Vec<_> = request.form().collect();
+    fields.sort_unstable();
+    fields.dedup();
+    fields
+}
+
+fn contents<'a>(url: &str, request: &Request<'a>) -> Vec<Pieces<'a>> {
+    let fields = fields(request);
+    let mut urls = vec![url.to_owned(), with_port(url, Port::Left), with_port(url, Port::Written)];
+    urls.dedup();
+    urls.iter().map(|url| content(url, &fields)).collect()
+}
+
+fn content<'a>(url: &str, fields: &[(Cow<'a, str>, Cow<'a, str>)]) -> Pieces<'a> {
+    fn bytes<'a>(text: &Cow<'a, str>) -> Cow<'a, [u8]> {
+        match text {
+            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+            Cow::Owned(text) => Cow::Owned(text.clone().into_bytes()),
+        }
+    }
+    let url = Cow::Owned(url.to_owned().into_bytes());
+    Pieces::bytes(std::iter::once(url).chain(fields.iter().flat_map(|(name, value)| [bytes(name), bytes(value)])))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Port {
+    /// `https://host:443/` becomes `https://host/`, whatever the port.
+    Left,
+    /// `https://host/` becomes `https://host:443/`; a port that is there stays.
+    Written,
+}
+
+fn with_port(url: &str, port: Port) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let Some((authority, path)) = rest.split_at_checked(end) else { return url.to_owned() };
+    // Behind the last colon, unless that is within the brackets of an IPv6 address.
+    let written = authority.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+    match (written, port) {
+        (Some((host, _)), Port::Left) => format!("{scheme}://{host}{path}"),
+        (None, Port::Written) => {
+            let default = if scheme == "https" { 443 } else { 80 };
+            format!("{scheme}://{authority}:{default}{path}")
+        }
+        (Some(_), Port::Written) | (None, Port::Left) => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::query_of;
+
+    #[test]
+    fn the_port_is_left_out_or_written() {
+        let cases = [
+            ("https://a.example/x?y=1", "https://a.example/x?y=1", "https://a.example:443/x?y=1"),
+            ("http://a.example", "http://a.example", "http://a.example:80"),
+            ("https://a.example:1234/x", "https://a.example/x", "https://a.example:1234/x"),
+            ("https://[::1]/x", "https://[::1]/x", "https://[::1]:443/x"),
+            ("https://a.example?u=b:1", "https://a.example?u=b:1", "https://a.example:443?u=b:1"),
+        ];
+        for (url, left, written) in cases {
+            assert_eq!(with_port(url, Port::Left), left);
+            assert_eq!(with_port(url, Port::Written), written);
+        }
+    }
+
+    #[test]
+    fn the_digest_goes_behind_what_the_address_asks_already() {
+        let digest = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(address_with_digest("https://a.example/x", b""), format!("https://a.example/x?bodySHA256={digest}"));
+        let address = address_with_digest("https://a.example/x?y=1", b"");
+        assert_eq!(query_of(&address), format!("y=1&bodySHA256={digest}"));
+    }
+}
