@@ -22,4 +22,5 @@ mod once;
 mod ledger;
 mod interrupted;
 mod dead_letters;
+mod providers;
 mod lambda_events;

@@ -9,6 +9,7 @@
 //! | [`emulator`] | the emulator of AWS, as a process |
 //! | [`stack`] | the local stack: the real template and the real binaries on the emulator |
 //! | [`samples`] | the bodies in `events/`, signed and ready to be sent |
+//! | [`catalogue`] | what is known of the providers, for people |
 //! | [`vectors`] | conformance cases, judged by the code that the receiver runs |
 //! | [`records`] | the ledger's records |
 //! | [`log_tail`] | the functions' log lines as they come |
@@ -22,6 +23,7 @@ pub mod package;
 pub mod emulator;
 pub mod stack;
 pub mod samples;
+pub mod catalogue;
 pub mod vectors;
 pub mod records;
 pub mod log_tail;

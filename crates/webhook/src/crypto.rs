@@ -48,8 +48,7 @@ pub(crate) fn is_signed<'p>(
         // It reads its message twice, so it wants it in one piece.
         return key.verify(&pieces.collect::<Vec<_>>().concat(), signature).is_ok();
     }
-    let digest =
-        if algorithm == Algorithm::RsaSha1 { &digest::SHA1_FOR_LEGACY_USE_ONLY } else { &digest::SHA256 };
+    let digest = if algorithm == Algorithm::RsaSha1 { &digest::SHA1_FOR_LEGACY_USE_ONLY } else { &digest::SHA256 };
     let mut context = digest::Context::new(digest);
     pieces.for_each(|piece| context.update(piece));
     key.verify_digest(&context.finish(), signature).is_ok()

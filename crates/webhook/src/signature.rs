@@ -509,3 +509,152 @@ fn split<'a>(list: Cow<'a, [u8]>, separator: &str) -> Vec<Cow<'a, [u8]>> {
         Cow::Owned(list) => items(&list, separator).into_iter().map(|item| Cow::Owned(item.to_vec())).collect(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderName, HeaderValue};
+
+    use super::*;
+    use crate::provider::find;
+    use crate::secret::Secrets;
+
+    /// The example of GitHub's documentation.
+    const SECRET: &str = "It's a Secret to Everybody";
+    const BODY: &[u8] = b"Hello, World!";
+    const SIGNATURE: &str = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+    const NOW: UnixSeconds = UnixSeconds(1_754_000_000);
+
+    fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+        let pair = |(name, value): &(&str, &str)| {
+            (name.parse::<HeaderName>().unwrap(), HeaderValue::from_bytes(value.as_bytes()).unwrap())
+        };
+        pairs.iter().map(pair).collect()
+    }
+
+    /// Verifies by a provider's default scheme, with its own tolerances.
+    fn judged(provider: &str, pairs: &[(&str, &str)], body: &[u8], secrets: &str) -> Result<Verified, Refusal> {
+        let provider = find(provider).unwrap();
+        let terms = Terms::new(provider, provider.schemes[0]);
+        let secrets = Secrets::parse(secrets, &terms.scheme).unwrap();
+        let request = Request { method: "POST", url: "https://h.example/webhooks/x", headers: &headers(pairs), body };
+        verify(&terms, &secrets, None, &request, NOW)
+    }
+
+    fn cause(provider: &str, pairs: &[(&str, &str)], body: &[u8]) -> String {
+        judged(provider, pairs, body, SECRET).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_signature_made_with_the_previous_secret_is_accepted_and_says_so() {
+        let verified = judged("github", &[("x-hub-signature-256", SIGNATURE)], BODY, &format!("new\n{SECRET}"));
+        assert_eq!(verified.unwrap().secret_index(), 1);
+    }
+
+    #[test]
+    fn a_refusal_names_its_cause() {
+        let github = |pairs: &[(&str, &str)]| cause("github", pairs, BODY);
+        assert_eq!(github(&[]), "the header x-hub-signature-256 is absent");
+        assert_eq!(github(&[("x-hub-signature-256", "")]), "the header x-hub-signature-256 is empty");
+        assert_eq!(
+            github(&[("x-hub-signature-256", SIGNATURE), ("x-hub-signature-256", SIGNATURE)]),
+            "the header x-hub-signature-256 is repeated"
+        );
+        assert_eq!(
+            github(&[("x-hub-signature-256", "sha1=00")]),
+            "the header x-hub-signature-256 holds no signature of this scheme: nothing in it begins with \"sha256=\""
+        );
+        assert_eq!(
+            github(&[("x-hub-signature-256", "sha256=zz")]),
+            "the header x-hub-signature-256 holds no signature that can be decoded"
+        );
+        assert_eq!(
+            github(&[("x-hub-signature-256", "sha256=00")]),
+            "the signature fits none of the endpoint's 1 secrets: it was made with another, or the request was altered"
+        );
+        let stripe = |value: &str| cause("stripe", &[("stripe-signature", value)], BODY);
+        assert_eq!(stripe("v1=00"), "the t= in the header stripe-signature is absent");
+        assert_eq!(stripe("t=soon,v1=00"), "the t= in the header stripe-signature does not hold a timestamp");
+        assert_eq!(cause("box", &[], BODY), "the header box-signature-primary or box-signature-secondary is absent");
+        assert_eq!(cause("msgraph", &[], b"{}"), "the list /value in the body is empty");
+        assert_eq!(cause("msgraph", &[], b"{"), "the body is not the JSON that this provider sends: it is no JSON");
+        assert_eq!(cause("mailgun", &[], b"{}"), "the member /signature/signature of the body is absent");
+        assert_eq!(
+            cause("twilio", &[("x-twilio-signature", "AA==")], b"{}"),
+            "the query parameter bodySHA256 is absent"
+        );
+    }
+
+    #[test]
+    fn what_was_signed_too_long_ago_or_in_the_future_says_by_how_much() {
+        let terms = Terms::new(find("stripe").unwrap(), find("stripe").unwrap().schemes[0]);
+        let age = |signed_at: i64| judge_age(&terms, UnixMillis(NOW.0 * 1000 + signed_at), NOW);
+        assert_eq!(age(-300_000), Ok(()));
+        assert_eq!(age(-300_001).unwrap_err().to_string(), "signed 301 s ago, and 300 s are tolerated");
+        assert_eq!(age(300_000), Ok(()));
+        assert_eq!(age(300_001).unwrap_err().to_string(), "signed 301 s in the future, and 300 s are tolerated");
+        for signed_at in [i64::MIN, i64::MAX] {
+            assert!(judge_age(&terms, UnixMillis(signed_at), NOW).is_err());
+        }
+    }
+
+    #[test]
+    fn a_timestamp_is_digits_within_64_bits() {
+        assert_eq!(instant(b"1754000000", TimestampUnit::Seconds), Some(UnixMillis(1_754_000_000_000)));
+        assert_eq!(instant(b"1754000000123", TimestampUnit::Milliseconds), Some(UnixMillis(1_754_000_000_123)));
+        for text in
+            ["", "+1", "-1", " 1", "1.0", "1e3", "0x1", "9223372036854775808", "99999999999999999999", "\u{661}"]
+        {
+            assert_eq!(instant(text.as_bytes(), TimestampUnit::Seconds), None, "{text}");
+        }
+        assert_eq!(instant(b"\xff", TimestampUnit::Seconds), None);
+        // Within 64 bits as seconds, beyond them as milliseconds.
+        assert_eq!(instant(b"9223372036854775807", TimestampUnit::Seconds), None);
+    }
+
+    #[test]
+    fn a_hundred_signatures_are_judged_and_one_more_is_malformed() {
+        let list = |count: usize| format!("t={},{}", NOW.0, vec!["v1=00"; count - 1].join(","));
+        let stripe = |count| judged("stripe", &[("stripe-signature", &list(count))], BODY, SECRET).unwrap_err();
+        assert_eq!(stripe(100), Refusal::SignatureMismatch { secrets: 1 });
+        assert_eq!(stripe(101), Refusal::TooManySignatures { what: "header stripe-signature".into() });
+        let commas = ",".repeat(8192);
+        let refusal = judged("stripe", &[("stripe-signature", &commas)], BODY, SECRET).unwrap_err();
+        assert_eq!(refusal, Refusal::TooManySignatures { what: "header stripe-signature".into() });
+        let numbered: Vec<String> = (1..=101).map(|number| format!("x-docusign-signature-{number}")).collect();
+        let pairs: Vec<(&str, &str)> = numbered.iter().map(|name| (name.as_str(), "AA==")).collect();
+        let docusign = |count| judged("docusign", &pairs[..count], BODY, SECRET).unwrap_err();
+        assert_eq!(docusign(100), Refusal::SignatureMismatch { secrets: 1 });
+        assert_eq!(docusign(101), Refusal::TooManySignatures { what: "header x-docusign-signature-1".into() });
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_refused_like_any_other() {
+        let odd = HeaderValue::from_bytes(b"v1=\xff\xfe,t=\xff").unwrap();
+        for provider in crate::provider::PROVIDERS.iter() {
+            let mut headers = HeaderMap::new();
+            for scheme in provider.schemes {
+                if let Place::Header(name) = scheme.signature {
+                    headers.insert(name, odd.clone());
+                }
+            }
+            for scheme in provider.schemes.iter().filter(|scheme| scheme.algorithm.is_symmetric()) {
+                let terms = Terms::new(provider, *scheme);
+                let request = Request { method: "POST", url: "\u{fffd}", headers: &headers, body: b"\xff\xfe" };
+                let verified = verify(&terms, &Secrets::NONE, None, &request, NOW);
+                assert!(verified.is_err(), "{} {}", provider.name, scheme.name);
+            }
+        }
+    }
+
+    #[test]
+    fn an_empty_or_absent_secret_lets_nobody_in() {
+        let request = Request { method: "POST", url: "", headers: &headers(&[("x-gitlab-token", "a")]), body: BODY };
+        let terms = Terms::new(find("gitlab").unwrap(), find("gitlab").unwrap().schemes[0]);
+        assert_eq!(verify(&terms, &Secrets::NONE, None, &request, NOW), Err(Refusal::SignatureMismatch { secrets: 0 }));
+    }
+
+    #[test]
+    fn hubspots_twelve_escapes_are_decoded_and_no_other() {
+        assert_eq!(decode_hubspot("/a?b=%3a%2F%40%20%25%C3%B6%"), "/a?b=:/@%20%25%C3%B6%");
+    }
+}

@@ -11,6 +11,9 @@ use wharf_webhook::clock::UnixMillis;
 mod dev;
 mod send;
 mod inspect;
+mod open;
+mod providers;
+mod check;
 mod vectors;
 
 /// Wharf's tools: try it on this machine, and look after what is deployed.
@@ -29,6 +32,12 @@ enum Command {
     Send(send::Arguments),
     /// Shows what the ledger knows of an event
     Inspect(inspect::Arguments),
+    /// Opens an endpoint for a secret that its sender brings along
+    Open(open::Arguments),
+    /// Lists the providers, or shows one in full
+    Providers(providers::Arguments),
+    /// Judges endpoints.toml: what is wrong with it, and what its senders' signatures leave open
+    Check(check::Arguments),
     /// Judges every conformance case of a folder by the code that the receiver runs
     Vectors(vectors::Arguments),
     /// Checks infra/template.yaml with cfn-lint, as written and as expanded for each stage
@@ -44,6 +53,9 @@ async fn main() -> ExitCode {
             Command::Dev(arguments) => dev::run(&project, &arguments).await,
             Command::Send(arguments) => send::run(&project, &arguments).await,
             Command::Inspect(arguments) => inspect::run(&project, &arguments).await,
+            Command::Open(arguments) => open::run(&project, &arguments).await,
+            Command::Providers(arguments) => providers::run(&arguments),
+            Command::Check(arguments) => check::run(&project, &arguments),
             Command::Vectors(arguments) => vectors::run(&arguments),
             Command::Lint => template::lint(&project, &progress),
         },

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{Pieces, Verified, header, header_signature, instant};
@@ -65,6 +66,18 @@ pub(super) fn verify(
         .ok_or_else(|| Refusal::SignatureMismatch { secrets: secrets.count() })?;
     judge_age(terms, signed_at, now)?;
     Ok(Verified { secret_index })
+}
+
+/// Lists the headers of Contentful's that a request has, which are then signed.
+pub(super) fn list_headers(headers: &mut HeaderMap) {
+    let mut names: Vec<&str> =
+        headers.keys().map(HeaderName::as_str).filter(|name| name.starts_with("x-contentful-")).collect();
+    names.retain(|name| *name != SIGNED_HEADERS && *name != "x-contentful-signature");
+    names.push(SIGNED_HEADERS);
+    names.sort_unstable();
+    if let Ok(list) = HeaderValue::from_str(&names.join(",")) {
+        headers.insert(SIGNED_HEADERS, list);
+    }
 }
 
 /// The signature of a request that is to be sent; its signed headers and its timestamp must be in it.

@@ -91,6 +91,7 @@ pub fn sign(terms: &Terms, secrets: &Secrets, outgoing: Outgoing, now: UnixMilli
             put(terms, &mut outgoing, encode(&signature))
         }
         Content::Contentful => {
+            contentful::list_headers(&mut outgoing.headers);
             let signature = contentful::sign(terms, secret, &request(&outgoing))?;
             put(terms, &mut outgoing, encode(&signature))
         }

@@ -6,9 +6,10 @@
 
 use std::borrow::Cow;
 
+use percent_encoding::percent_decode;
 use sha2::{Digest, Sha256};
 
-use super::{Pieces, Verified, header_signature};
+use super::{Pieces, Verified, header, header_signature};
 use crate::provider::{Encoding, Place};
 use crate::refusal::Refusal;
 use crate::request::{Once, Request};
@@ -22,8 +23,7 @@ pub(super) fn verify(terms: &Terms, secrets: &Secrets, request: &Request<'_>) ->
     let scheme = &terms.scheme;
     let Place::Header(name) = scheme.signature else { return Err(Refusal::Absent { what: "signature".to_owned() }) };
     let url = terms.signed_url(request);
-    let header = super::header(request, name).map(|_| ());
-    header?;
+    header(request, name)?;
     let body_digest = if covers_as_form(request) { None } else { Some(body_digest(&url, request)?) };
     let signatures = [header_signature(request, name, scheme.encoding)?];
     let contents = contents(&url, request);
@@ -66,12 +66,39 @@ fn body_digest(url: &str, request: &Request<'_>) -> Result<Vec<u8>, Refusal> {
     }
 }
 
-/// A form's names and values, each pair once, in the order in which they are signed.
-fn fields<'a>(request: &Request<'a>) -> Vec<(Cow<'a, str>, Cow<'a, str>)> {
-    let mut fields: Vec<_> = request.form().collect();
+/// A form's names and values as bytes, each pair once, in the order in which they are signed.
+fn fields<'a>(request: &Request<'a>) -> Vec<[Cow<'a, [u8]>; 2]> {
+    let body: &[u8] = if request.is_form() { request.body } else { b"" };
+    let mut rest = body;
+    let mut fields = Vec::new();
+    while !rest.is_empty() {
+        let (field, after) = split_at(rest, b'&');
+        rest = after;
+        if !field.is_empty() {
+            let (name, value) = split_at(field, b'=');
+            fields.push([decoded(name), decoded(value)]);
+        }
+    }
     fields.sort_unstable();
     fields.dedup();
     fields
+}
+
+/// What stands before and behind the first such byte; all and nothing where there is none.
+fn split_at(bytes: &[u8], separator: u8) -> (&[u8], &[u8]) {
+    match memchr::memchr(separator, bytes).and_then(|at| bytes.split_at_checked(at)) {
+        Some((before, behind)) => (before, behind.get(1..).unwrap_or_default()),
+        None => (bytes, b""),
+    }
+}
+
+/// A name or value without its escapes. Bytes, not characters: two broken characters must not become one.
+fn decoded(text: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memchr2(b'+', b'%', text).is_none() {
+        return Cow::Borrowed(text);
+    }
+    let spaced: Vec<u8> = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+    Cow::Owned(percent_decode(&spaced).collect())
 }
 
 fn contents<'a>(url: &str, request: &Request<'a>) -> Vec<Pieces<'a>> {
@@ -81,15 +108,9 @@ fn contents<'a>(url: &str, request: &Request<'a>) -> Vec<Pieces<'a>> {
     urls.iter().map(|url| content(url, &fields)).collect()
 }
 
-fn content<'a>(url: &str, fields: &[(Cow<'a, str>, Cow<'a, str>)]) -> Pieces<'a> {
-    fn bytes<'a>(text: &Cow<'a, str>) -> Cow<'a, [u8]> {
-        match text {
-            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
-            Cow::Owned(text) => Cow::Owned(text.clone().into_bytes()),
-        }
-    }
+fn content<'a>(url: &str, fields: &[[Cow<'a, [u8]>; 2]]) -> Pieces<'a> {
     let url = Cow::Owned(url.to_owned().into_bytes());
-    Pieces::bytes(std::iter::once(url).chain(fields.iter().flat_map(|(name, value)| [bytes(name), bytes(value)])))
+    Pieces::bytes(std::iter::once(url).chain(fields.iter().flatten().cloned()))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,222 @@
+//! What is known of the providers, for people: as a table, and of one in full.
+
+use std::fmt::Write;
+
+use wharf_webhook::endpoints::Endpoint;
+use wharf_webhook::provider::generic::GENERIC;
+use wharf_webhook::provider::{
+    Algorithm, Content, Coverage, IdRating, PROVIDERS, Place, Provider, Retried, Scheme, SecretForm, Setting,
+};
+
+/// The table of the README, in Markdown: a line for each scheme of each provider, in the order of use.
+pub fn markdown() -> String {
+    let mut table = String::from(
+        "| `provider` | sender | signature | it covers | id | handshake | retries |\n| --- | --- | --- | --- | --- | --- | --- |\n",
+    );
+    for (provider, scheme) in schemes() {
+        let Provider { name, title, documentation, .. } = provider;
+        let scheme_name = if scheme.name.is_empty() { String::new() } else { format!(" `{}`", scheme.name) };
+        // Writing to a text cannot fail.
+        let _ = writeln!(
+            table,
+            "| `{name}`{scheme_name} | [{title}]({documentation}) | {} | {} | {} | {} | {} |",
+            algorithm(scheme),
+            coverage(scheme),
+            rating(scheme.event_id_rating),
+            handshakes(provider),
+            provider.retries.schedule,
+        );
+    }
+    let _ = writeln!(
+        table,
+        "| `{}` | {} | as you describe it | as you describe it | as you name it | - | - |",
+        GENERIC.name, GENERIC.title
+    );
+    table
+}
+
+/// The same as lines for a terminal.
+pub fn lines() -> String {
+    let mut text =
+        format!("{:<18} {:<10} {:<36} {:<30} {:<8}\n", "PROVIDER", "SCHEME", "SENDER", "SIGNATURE", "COVERS");
+    for (provider, scheme) in schemes() {
+        let name = if scheme.name.is_empty() { "-" } else { scheme.name };
+        let (title, signature, covers) = (provider.title, algorithm(scheme), coverage(scheme));
+        let _ = writeln!(text, "{:<18} {name:<10} {title:<36} {signature:<30} {covers:<8}", provider.name);
+    }
+    let _ = writeln!(text, "{:<18} {:<10} {:<36} as you describe it", GENERIC.name, "-", GENERIC.title);
+    let schemes: usize = PROVIDERS.iter().map(|provider| provider.schemes.len()).sum();
+    let _ = writeln!(text, "\n{} providers, {} schemes", PROVIDERS.len() + 1, schemes + 1);
+    text
+}
+
+/// All that is known of one provider, and what to write into `endpoints.toml`.
+pub fn describe(provider: &Provider) -> String {
+    let mut text = format!("{} ({})\n", provider.title, provider.name);
+    let mut line = |name: &str, value: String| {
+        let _ = writeln!(text, "  {name:<14} {value}");
+    };
+    line("documentation", provider.documentation.to_owned());
+    for scheme in provider.schemes {
+        let default =
+            if provider.schemes.len() > 1 && Some(scheme) == provider.schemes.first() { ", the default" } else { "" };
+        if !scheme.name.is_empty() {
+            line("scheme", format!("{}{default}", scheme.name));
+        }
+        line("signature", format!("{}, in {}", algorithm(scheme), place(scheme)));
+        line("secret", scheme.secret.to_string());
+        line("covers", coverage(scheme).to_owned());
+        if let Some(timestamp) = scheme.timestamp {
+            let age = timestamp.tolerance_seconds.map_or("any age".to_owned(), |seconds| format!("{seconds} s"));
+            line("tolerance", age);
+        }
+        let sources = |sources: &[wharf_webhook::provider::Source]| {
+            let named: Vec<_> = sources.iter().map(ToString::to_string).collect();
+            if named.is_empty() { "none".to_owned() } else { named.join(", ") }
+        };
+        line("event id", sources(scheme.event_id));
+        line("", format!("{}: {}", rating(scheme.event_id_rating), scheme.rating_reason));
+        line("event type", sources(scheme.event_type));
+    }
+    line("handshake", handshakes(provider));
+    let waits = provider.patience_seconds.map_or("not published".to_owned(), |seconds| format!("{seconds} s"));
+    line("waits", waits);
+    let after = match provider.retries.after {
+        Retried::Never => "nothing".to_owned(),
+        Retried::Unknown => "not published".to_owned(),
+        Retried::NotSuccess => "all but 2xx".to_owned(),
+        Retried::NotOk => "all but 200".to_owned(),
+        Retried::ServerErrors => "5xx".to_owned(),
+        Retried::AllBut(statuses) => format!("all but {statuses:?}"),
+        Retried::ServerErrorsAnd(statuses) => format!("5xx and {statuses:?}"),
+    };
+    line("retries", format!("{} (after: {after})", provider.retries.schedule));
+    line("answered", format!("{} if accepted, {} if refused", provider.status_accepted, provider.status_refused));
+    let _ = write!(text, "\n  [endpoints.{0}]\n  provider = \"{0}\"\n", provider.name);
+    for setting in provider.required {
+        let example = match setting {
+            Setting::VerifyToken => "\"what you enter at Meta beside the address\"",
+            Setting::WebhookId => "\"the id that PayPal shows for the webhook\"",
+            Setting::Topics => "[\"arn:aws:sns:eu-central-1:123456789012:orders\"]",
+        };
+        let _ = writeln!(text, "  {} = {example}", setting.key());
+    }
+    text
+}
+
+/// What the owner of an endpoint should know about it: what its signature leaves open, and what that leads to.
+pub fn cautions(endpoint: &Endpoint) -> Vec<String> {
+    let terms = &endpoint.terms;
+    let Provider { title, schemes, .. } = terms.provider;
+    let scheme = &terms.scheme;
+    let mut cautions = Vec::new();
+    match scheme.coverage() {
+        Coverage::Body => {}
+        Coverage::Fields => {
+            cautions.push(
+                "the signature covers some fields only: whoever captured one request can change the rest".to_owned(),
+            );
+        }
+        Coverage::Nothing => {
+            let mut caution =
+                "the signature covers nothing of the body: whoever saw one request can send any".to_owned();
+            let better = schemes.iter().find(|other| other.coverage() == Coverage::Body);
+            if let Some(better) = better {
+                let _ = write!(caution, ". {title} has a better scheme: scheme = {:?}", better.name);
+            }
+            cautions.push(caution);
+        }
+    }
+    match scheme.event_id_rating {
+        IdRating::Event => {}
+        IdRating::Hint if endpoint.replay_guard => {}
+        IdRating::Hint => cautions.push(format!(
+            "duplicates are told by id and body ({}); replay_guard = true also stops a captured body under a new id",
+            scheme.rating_reason
+        )),
+        IdRating::None => {
+            cautions.push(format!("{}: duplicates are told by what is signed", scheme.rating_reason));
+        }
+        IdRating::Repeats => cautions.push(format!("duplicates are not recognised: {}", scheme.rating_reason)),
+    }
+    if terms.provider.retries.after == Retried::Never {
+        cautions
+            .push(format!("{title} does not retry: what it cannot deliver is lost, unless it is asked to redeliver"));
+    }
+    if terms.settings.trust_forwarded {
+        cautions.push("trust_forwarded: whoever reaches the API past your proxy chooses the signed address".to_owned());
+    }
+    if terms.provider.patience_seconds.is_some_and(|seconds| seconds <= 2) {
+        let seconds = terms.provider.patience();
+        cautions.push(format!("{title} waits {seconds} s only: a cold start may come too late for it"));
+    }
+    cautions
+}
+
+fn schemes() -> impl Iterator<Item = (&'static Provider, &'static Scheme)> {
+    PROVIDERS.iter().flat_map(|provider| provider.schemes.iter().map(move |scheme| (provider, scheme)))
+}
+
+/// How a scheme signs, in a few words.
+pub fn algorithm(scheme: &Scheme) -> String {
+    let name = match (scheme.content, scheme.algorithm) {
+        (Content::PlaidToken, _) => "JWT, ES256",
+        (Content::MondayToken, _) => "JWT, HS256",
+        (Content::Sns, _) => "RSA, SHA-1 or SHA-256",
+        (_, Algorithm::HmacSha1) => "HMAC-SHA1",
+        (_, Algorithm::HmacSha256) => "HMAC-SHA256",
+        (_, Algorithm::HmacSha384) => "HMAC-SHA384",
+        (_, Algorithm::HmacSha512) => "HMAC-SHA512",
+        (_, Algorithm::Sha256) => "SHA-256",
+        (_, Algorithm::Token) => "token",
+        (_, Algorithm::Ed25519) => "Ed25519",
+        (_, Algorithm::EcdsaP256Sha256) => "ECDSA P-256",
+        (_, Algorithm::RsaSha256) => "RSA, SHA-256",
+        (_, Algorithm::RsaSha1) => "RSA, SHA-1",
+    };
+    match scheme.with_public_key {
+        Some(_) => format!("{name}, or Ed25519"),
+        None => name.to_owned(),
+    }
+}
+
+fn coverage(scheme: &Scheme) -> &'static str {
+    match scheme.coverage() {
+        Coverage::Body => "body",
+        Coverage::Fields => "fields",
+        Coverage::Nothing => "nothing",
+    }
+}
+
+fn rating(rating: IdRating) -> &'static str {
+    match rating {
+        IdRating::Event => "event",
+        IdRating::Hint => "hint",
+        IdRating::None => "none",
+        IdRating::Repeats => "repeats",
+    }
+}
+
+fn handshakes(provider: &Provider) -> String {
+    let mut kinds: Vec<String> = provider
+        .handshakes
+        .iter()
+        .map(|handshake| format!("{}{}", handshake.method, if handshake.signed { ", signed" } else { "" }))
+        .collect();
+    if provider.schemes.iter().any(|scheme| scheme.secret == SecretForm::SnsCertificate) {
+        kinds.push("POST, signed, confirmed by a fetch".to_owned());
+    }
+    kinds.dedup();
+    if kinds.is_empty() { "-".to_owned() } else { kinds.join("; ") }
+}
+
+fn place(scheme: &Scheme) -> String {
+    match scheme.signature {
+        Place::Header(name) => name.to_owned(),
+        Place::Headers(names) => names.join(" or "),
+        Place::NumberedHeaders(prefix) => format!("{prefix}1, {prefix}2, ..."),
+        Place::Json(pointer) => format!("the body at {pointer}"),
+        Place::JsonEach { list, member } => format!("the body, at {member} in each of {list}"),
+        Place::Query(name) => format!("the query parameter {name}"),
+    }
+}
