@@ -23,4 +23,5 @@ mod ledger;
 mod interrupted;
 mod dead_letters;
 mod providers;
+mod published_keys;
 mod lambda_events;
