@@ -31,8 +31,32 @@ pub(crate) fn sign<'p>(algorithm: Algorithm, key: &[u8], pieces: impl Iterator<I
 fn mac<'p, M: Mac + KeyInit>(key: &[u8], pieces: impl Iterator<Item = &'p [u8]>) -> Vec<u8> {
     #[expect(clippy::expect_used, reason = "HMAC takes a key of any length (RFC 2104), so this cannot fail")]
     let mut mac = <M as KeyInit>::new_from_slice(key).expect("HMAC takes a key of any length");
-    pieces.for_each(|piece| mac.update(piece));
+    joined(pieces, |bytes| mac.update(bytes));
     mac.finalize().into_bytes().to_vec()
+}
+
+/// Small pieces joined, at most as many bytes as fit on the stack, because hashing many of them one by one costs more than
+/// copying them; large ones as they are.
+fn joined<'p>(pieces: impl Iterator<Item = &'p [u8]>, mut take: impl FnMut(&[u8])) {
+    let mut buffer = [0; 2048];
+    let mut filled = 0;
+    for piece in pieces {
+        if let Some(room) = buffer.get_mut(filled..filled + piece.len()).filter(|_| piece.len() < 1024) {
+            room.copy_from_slice(piece);
+            filled += piece.len();
+            continue;
+        }
+        take(buffer.get(..filled).unwrap_or_default());
+        filled = 0;
+        match buffer.get_mut(..piece.len()).filter(|_| piece.len() < 1024) {
+            Some(room) => {
+                room.copy_from_slice(piece);
+                filled = piece.len();
+            }
+            None => take(piece),
+        }
+    }
+    take(buffer.get(..filled).unwrap_or_default());
 }
 
 /// Whether `signature` is one of `pieces` under a public key.
@@ -76,5 +100,26 @@ fn verification(algorithm: Algorithm) -> Option<&'static dyn VerificationAlgorit
         | Algorithm::HmacSha512
         | Algorithm::Sha256
         | Algorithm::Token => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_of_any_sizes_are_joined_in_their_order() {
+        let bytes: Vec<u8> = (0..=255).cycle().take(20_000).collect();
+        for sizes in [&[1][..], &[0], &[1023], &[1024], &[1025], &[2048], &[2049], &[1, 5000, 0, 1023, 1023, 3, 1024]] {
+            let (mut rest, mut pieces) = (bytes.as_slice(), Vec::new());
+            for size in sizes.iter().cycle().take(40) {
+                let (piece, behind) = rest.split_at((*size).min(rest.len()));
+                pieces.push(piece);
+                rest = behind;
+            }
+            let mut taken = Vec::new();
+            joined(pieces.iter().copied(), |bytes| taken.extend_from_slice(bytes));
+            assert_eq!(taken, pieces.concat(), "{sizes:?}");
+        }
     }
 }

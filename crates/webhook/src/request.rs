@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use http::HeaderMap;
 use http::header::{CONTENT_TYPE, HeaderValue};
+use percent_encoding::percent_decode;
 
 use crate::json;
 use crate::provider::{Condition, Source};
@@ -46,9 +47,28 @@ impl<'a> Request<'a> {
         once(pairs.filter_map(|(key, value)| (key == name).then_some(value)), |value| value.is_empty())
     }
 
-    /// The fields of a form body, decoded; none if the body does not say that it is one.
-    pub(crate) fn form(&self) -> form_urlencoded::Parse<'a> {
-        form_urlencoded::parse(if self.is_form() { self.body } else { b"" })
+    /// The fields of a form body, names and values still escaped; none if the body does not say that it is one.
+    pub(crate) fn form(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        let mut rest: &'a [u8] = if self.is_form() { self.body } else { b"" };
+        std::iter::from_fn(move || {
+            while !rest.is_empty() {
+                let (field, behind) = split_at(rest, b'&');
+                rest = behind;
+                if !field.is_empty() {
+                    return Some(split_at(field, b'='));
+                }
+            }
+            None
+        })
+    }
+
+    /// The value of a form's first field of this name, decoded, if it is text.
+    fn field(&self, name: &str) -> Option<Cow<'a, str>> {
+        let (_, value) = self.form().find(|(found, _)| unescaped(found) == name.as_bytes())?;
+        match unescaped(value) {
+            Cow::Borrowed(value) => std::str::from_utf8(value).ok().map(Cow::Borrowed),
+            Cow::Owned(value) => String::from_utf8(value).ok().map(Cow::Owned),
+        }
     }
 
     /// Whether the body says that it is a form.
@@ -63,9 +83,9 @@ impl<'a> Request<'a> {
         match source {
             Source::Header(name) => self.headers.get(*name)?.to_str().ok().map(Cow::Borrowed),
             Source::Json(pointer) => json::member(self.body, pointer).and_then(json::text),
-            Source::Form(field) => self.form().find(|(name, _)| name == field).map(|(_, value)| value),
+            Source::Form(field) => self.field(field),
             Source::FormJson(field, pointer) => {
-                let (_, value) = self.form().find(|(name, _)| name == field)?;
+                let value = self.field(field)?;
                 json::member(value.as_bytes(), pointer).and_then(json::text).map(|text| Cow::Owned(text.into_owned()))
             }
             Source::Query(name) => match self.query(name) {
@@ -93,7 +113,7 @@ impl<'a> Request<'a> {
         match source {
             Source::Header(name) => self.headers.contains_key(*name),
             Source::Json(pointer) => json::member(self.body, pointer).is_some(),
-            Source::Form(field) => self.form().any(|(name, _)| name == *field),
+            Source::Form(field) => self.field(field).is_some(),
             Source::Query(name) => self.query(name) != Once::Absent,
             Source::FormJson(..) => self.lookup(source).is_some(),
         }
@@ -107,6 +127,28 @@ impl<'a> Request<'a> {
             Condition::Is(source, text) => self.lookup(source).as_deref() == Some(*text),
         }
     }
+}
+
+/// What stands before and behind the first such byte; all and nothing where there is none.
+fn split_at(bytes: &[u8], separator: u8) -> (&[u8], &[u8]) {
+    match memchr::memchr(separator, bytes).and_then(|at| bytes.split_at_checked(at)) {
+        Some((before, behind)) => (before, behind.get(1..).unwrap_or_default()),
+        None => (bytes, b""),
+    }
+}
+
+/// A form's name or value without its escapes. Bytes, not characters: two broken characters must not become one.
+pub(crate) fn unescaped(text: &[u8]) -> Cow<'_, [u8]> {
+    if !has_escapes(text) {
+        return Cow::Borrowed(text);
+    }
+    let spaced: Vec<u8> = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+    Cow::Owned(percent_decode(&spaced).collect())
+}
+
+/// Whether anything in a form's text stands for something else.
+pub(crate) fn has_escapes(text: &[u8]) -> bool {
+    memchr::memchr2(b'+', b'%', text).is_some()
 }
 
 /// What stands behind the first `?` of an address; nothing where there is none.

@@ -17,6 +17,87 @@
 //!
 //! The public key is 32 bytes for `ed25519`, else a SubjectPublicKeyInfo in DER (the text between the lines of a PEM file,
 //! joined).
+//!
+//! Each parameter in an example, which is signed and verified when this is tested:
+//!
+//! ```
+//! # use wharf_webhook::{clock::UnixMillis, endpoints::Endpoints, judgement::judge, request::Request, secret::Secrets};
+//! # use wharf_webhook::signature::signing::{Outgoing, SigningError, sign};
+//! let endpoints = Endpoints::parse(r#"
+//! ## X-Signature: sha256=<hexadecimal HMAC-SHA256 of the body>
+//! [endpoints.plain]
+//! provider = "generic"
+//! signature = { header = "X-Signature", prefix = "sha256=" }
+//!
+//! ## X-Signature: <base64 HMAC-SHA512 of "v1:<X-Timestamp>:<body>">, at most two minutes old, the secret in base64
+//! [endpoints.timed]
+//! provider = "generic"
+//! event_id = "header:X-Event-Id"
+//! [endpoints.timed.signature]
+//! header = "X-Signature"
+//! algorithm = "hmac-sha512"
+//! encoding = "base64"
+//! secret_encoding = "base64"
+//! content = "v1:{ts}:{body}"
+//! timestamp = "header:X-Timestamp"
+//! timestamp_unit = "ms"
+//! tolerance_seconds = 120
+//! future_tolerance_seconds = 10
+//! require = { X-Signature-Version = "1" }
+//!
+//! ## X-Signature: t=1754000000,v1=<hexadecimal>,v1=<hexadecimal>
+//! [endpoints.listed]
+//! provider = "generic"
+//! signature = { header = "X-Signature", separator = ",", prefix = "v1=", content = "{ts}.{body}", timestamp = "item:t=" }
+//!
+//! ## ?sig=<base64url HMAC-SHA1 of method, a header and the body>
+//! [endpoints.asked]
+//! provider = "generic"
+//! signature = { query = "sig", algorithm = "hmac-sha1", encoding = "base64url", content = "{method} {header:X-Nonce} {body}" }
+//!
+//! ## {"signature": "<hexadecimal>", "order": {"id": "7", "note": null}}: two fields are signed
+//! [endpoints.fields]
+//! provider = "generic"
+//! event_id = "json:/order/id"
+//! event_type = ["json:/type", "form:type", "query:type"]
+//! signature = { json = "/signature", content = "{json:/order/id}|{json?:/order/note}" }
+//!
+//! ## X-Signature: <hexadecimal SHA-256 of "<secret><address><body>">
+//! [endpoints.hashed]
+//! provider = "generic"
+//! signature = { header = "X-Signature", algorithm = "sha256", content = "{secret}{url}{body}" }
+//!
+//! ## X-Api-Key: <the secret>
+//! [endpoints.token]
+//! provider = "generic"
+//! signature = { header = "X-Api-Key", algorithm = "token" }
+//!
+//! ## X-Signature: <hexadecimal Ed25519 signature of the body>; the secret is the sender's public key in base64
+//! [endpoints.published]
+//! provider = "generic"
+//! signature = { header = "X-Signature", algorithm = "ed25519", secret_encoding = "base64" }
+//! "#)?;
+//! # let now = UnixMillis(1_754_000_000_000);
+//! # for endpoint in endpoints.iter() {
+//! #     let secret = match endpoint.name.as_str() {
+//! #         "published" => "avjUbEzb1B1bjEYsxO+7G+hX3FMIkmToR2PexBR9b/w=",
+//! #         _ => "c2VjcmV0LXNlY3JldA==",
+//! #     };
+//! #     let secrets = Secrets::parse(secret, &endpoint.terms.scheme)?;
+//! #     let headers = [("x-nonce", "n-1"), ("x-event-id", "e-1")];
+//! #     let headers = headers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).into_iter().collect();
+//! #     let body = br#"{"order":{"id":"7","note":null}}"#.to_vec();
+//! #     let outgoing = Outgoing { method: "POST".into(), url: "https://h.example/x".into(), headers, body };
+//! #     let signed = match sign(&endpoint.terms, &secrets, outgoing, now) {
+//! #         Err(SigningError::PrivateKey { .. }) if endpoint.name == "published" => continue,
+//! #         signed => signed?,
+//! #     };
+//! #     let request = Request { method: "POST", url: &signed.url, headers: &signed.headers, body: &signed.body };
+//! #     judge(&endpoint.terms, &secrets, None, &request, now.seconds()).map_err(|refusal| format!("{}: {refusal}", endpoint.name))?;
+//! # }
+//! # assert_eq!(endpoints.iter().count(), 8);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use thiserror::Error;
 
