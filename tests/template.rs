@@ -61,6 +61,18 @@ fn arn(resource: &str) -> Value {
 }
 
 #[test]
+fn the_receiver_can_create_what_a_sender_offers_and_change_no_parameter() {
+    let template = Template::expanded("production");
+    let policies = template.properties("ReceiverRole")["Policies"][0]["PolicyDocument"]["Statement"].clone();
+    let statements = policies.as_array().unwrap();
+    let put = statements.iter().find(|statement| statement["Action"] == "ssm:PutParameter").unwrap();
+    assert_eq!(put["Condition"], json!({ "StringEquals": { "ssm:Overwrite": "false" } }));
+    // A role without a second policy has no other way to it.
+    assert_eq!(template.properties("ReceiverRole")["Policies"].as_array().unwrap().len(), 1);
+    assert!(template.properties("ReceiverRole").get("ManagedPolicyArns").is_none());
+}
+
+#[test]
 fn the_durations_are_those_of_the_code_where_their_relations_are_asserted() {
     let template = Template::expanded("production");
     assert_eq!(template.properties("Receiver")["Timeout"], limits::RECEIVER_TIMEOUT_SECONDS);

@@ -64,7 +64,9 @@ pub fn describe(provider: &Provider) -> String {
             line("scheme", format!("{}{default}", scheme.name));
         }
         line("signature", format!("{}, in {}", algorithm(scheme), place(scheme)));
-        line("secret", scheme.secret.to_string());
+        let secret =
+            if scheme.secret.is_kept() { scheme.secret.to_string() } else { "none: its key is published".to_owned() };
+        line("secret", secret);
         line("covers", coverage(scheme).to_owned());
         if let Some(timestamp) = scheme.timestamp {
             let age = timestamp.tolerance_seconds.map_or("any age".to_owned(), |seconds| format!("{seconds} s"));

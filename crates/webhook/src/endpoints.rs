@@ -690,6 +690,80 @@ signature = { header = "X-S" }
     }
 
     #[test]
+    fn what_only_the_owner_knows_is_asked_for_and_what_means_nothing_is_refused() {
+        let text = r#"
+[endpoints.sns]
+provider = "sns"
+[endpoints.alerts]
+provider = "sns"
+topics = []
+[endpoints.orders]
+provider = "sns"
+topics = ["orders"]
+[endpoints.meta]
+provider = "meta"
+verify_token = ""
+[endpoints.paypal]
+provider = "paypal"
+[endpoints.github]
+provider = "github"
+scheme = "v2"
+tolerance_seconds = 10
+public_url = "hooks.example.com"
+trust_forwarded = true
+verify_token = "x"
+sandbox = true
+[endpoints.gitlab]
+provider = "gitlab"
+scheme = "signature"
+[endpoints.stripe]
+provider = "stripe"
+tolerance_seconds = -1
+replay_guard = true
+"#;
+        assert_eq!(
+            problems(text),
+            [
+                (3, "[endpoints.sns] has no `topics`, the ARNs of the topics that are let in: anyone with an AWS account can have SNS sign messages to any address".into()),
+                (6, "`topics` is empty, so that nothing would be let in".into()),
+                (9, "`topics` has \"orders\", which is not a topic's: \"arn:aws:sns:<region>:<account>:<name>\"".into()),
+                (12, "`verify_token` is empty".into()),
+                (14, "[endpoints.paypal] has no `webhook_id`, the id that PayPal shows for the webhook, which it signs".into()),
+                (17, "`scheme` has no meaning here: GitHub has one only".into()),
+                (25, "`scheme` is \"signature\", and must be one of \"token\", \"signing\"".into()),
+                (28, "`tolerance_seconds` is negative: it is a number of seconds".into()),
+                (29, "`replay_guard` has no meaning here: it is for ids that are not signed, and the id is the event's; the body changes between sends (pending_webhooks)".into()),
+            ]
+        );
+        let text = text.replace("scheme = \"v2\"\n", "");
+        let github: Vec<_> =
+            problems(&text).into_iter().filter(|(line, _)| (15..23).contains(line)).map(|(_, text)| text).collect();
+        assert_eq!(
+            github,
+            [
+                "`tolerance_seconds` has no meaning here: GitHub signs no timestamp",
+                "`public_url` is \"hooks.example.com\", and must be a whole address: \"https://…\"",
+                "`public_url` has no meaning here: GitHub signs no address",
+                "`trust_forwarded` has no meaning here: GitHub signs no address",
+                "`verify_token` has no meaning here: GitHub does not use it",
+                "`sandbox` has no meaning here: GitHub has no keys of its own for it",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_endpoint_has_its_providers_tolerance_or_its_own() {
+        let text = "[endpoints.a]\nprovider = \"box\"\n[endpoints.b]\nprovider = \"stripe\"\ntolerance_seconds = 60\n\
+                    [endpoints.c]\nprovider = \"github\"\nevent_id = \"json:/id\"\n";
+        let endpoints = Endpoints::parse(text).unwrap();
+        let settings = |name| &endpoints.get(name).unwrap().terms.settings;
+        assert_eq!((settings("a").tolerance_seconds, settings("a").future_tolerance_seconds), (Some(600), Some(0)));
+        assert_eq!((settings("b").tolerance_seconds, settings("b").future_tolerance_seconds), (Some(60), None));
+        // An id of the endpoint's own is worth what the signature makes of it.
+        assert_eq!(endpoints.get("c").unwrap().terms.scheme.event_id_rating, IdRating::Event);
+    }
+
+    #[test]
     fn text_that_is_not_toml_is_reported_with_its_line() {
         let text = "[endpoints.github]\nprovider = \"github\"\nprovider = \"generic\"\nevents = [\n";
         let lines: Vec<usize> = problems(text).into_iter().map(|(line, _)| line).collect();

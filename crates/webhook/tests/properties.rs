@@ -113,7 +113,7 @@ fn is_same(one: &Scheme, other: &Scheme) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_body_verifies_after_signing(bytes in vec(any::<u8>(), 0..200), key in any::<[u8; 16]>()) {
