@@ -1,7 +1,5 @@
 //! The README's table of providers is what the rows say.
 
-#![expect(clippy::unwrap_used, reason = "what cannot be read is a failure")]
-
 use std::fs;
 use std::path::Path;
 
