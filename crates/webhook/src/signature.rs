@@ -128,35 +128,35 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// Which secret made one of the signatures that a request claims. Each of them is compared, whatever the others give.
+/// Which secret made one of the signatures that a request claims.
 fn matching_secret(
     scheme: &Scheme,
     claim: &Claim<'_>,
     content: &Pieces<'_>,
     secrets: &Secrets,
 ) -> Result<usize, Refusal> {
-    let (with_secret, with_public_key): (Vec<_>, Vec<_>) = secrets.iter().partition(|secret| !secret.is_public());
-    let symmetric = (!with_secret.is_empty()).then(|| decoded(scheme, claim, scheme.prefix));
-    let (prefix, algorithm) = scheme.with_public_key.unwrap_or((scheme.prefix, scheme.algorithm));
-    let public = (!with_public_key.is_empty()).then(|| decoded(scheme, claim, prefix));
-    // Where there are both kinds of key, signatures of one kind are enough.
-    match (&symmetric, &public) {
-        (Some(Err(refusal)), None | Some(Err(_))) | (None, Some(Err(refusal))) => return Err(refusal.clone()),
-        _ => {}
-    }
-    let signatures = |kind: &Option<Result<Vec<Vec<u8>>, Refusal>>| match kind {
-        Some(Ok(signatures)) => signatures.clone(),
-        Some(Err(_)) | None => Vec::new(),
-    };
-    let (symmetric, public) = (signatures(&symmetric), signatures(&public));
-    let is_match = |secret: &Secret| {
-        if secret.is_public() {
-            public.iter().any(|signature| content.fits_public(algorithm, secret.key(), signature))
-        } else {
-            content.fits(scheme.algorithm, secret, &symmetric)
+    let with_secret = (scheme.prefix, scheme.algorithm);
+    let with_public_key = scheme.with_public_key.unwrap_or(with_secret);
+    // Where there are secrets and public keys, signatures for either are enough.
+    let (mut compared, mut unreadable) = (false, None);
+    let matching = secrets.iter().position(|secret| {
+        let (prefix, algorithm) = if secret.is_public() { with_public_key } else { with_secret };
+        match decoded(scheme, claim, prefix) {
+            Ok(signatures) => {
+                compared = true;
+                content.fits(algorithm, secret, &signatures)
+            }
+            Err(refusal) => {
+                unreadable = Some(refusal);
+                false
+            }
         }
-    };
-    secrets.iter().position(is_match).ok_or_else(|| Refusal::SignatureMismatch { secrets: secrets.count() })
+    });
+    match (matching, unreadable) {
+        (Some(index), _) => Ok(index),
+        (None, Some(refusal)) if !compared => Err(refusal),
+        (None, Some(_) | None) => Err(Refusal::SignatureMismatch { secrets: secrets.count() }),
+    }
 }
 
 /// What claims to be one signature, or a list of alternatives.
@@ -223,8 +223,7 @@ fn claims<'a>(scheme: &Scheme, request: &Request<'a>) -> Result<Vec<Claim<'a>>, 
         Place::Query(name) => {
             let named = || what(&scheme.signature);
             match request.query(name) {
-                Once::Value(Cow::Borrowed(text)) => one(vec![text.as_bytes().into()]),
-                Once::Value(Cow::Owned(text)) => one(vec![text.into_bytes().into()]),
+                Once::Value(text) => one(vec![bytes_of(text)]),
                 Once::Absent => Err(Refusal::Absent { what: named() }),
                 Once::Empty => Err(Refusal::Empty { what: named() }),
                 Once::Repeated => Err(Refusal::Repeated { what: named() }),
@@ -261,8 +260,14 @@ fn json_text<'a>(found: Option<&'a RawValue>, pointer: &str) -> Result<Cow<'a, [
     match found.and_then(json::scalar) {
         None => Err(Refusal::Absent { what: what() }),
         Some(text) if text.is_empty() => Err(Refusal::Empty { what: what() }),
-        Some(Cow::Borrowed(text)) => Ok(text.as_bytes().into()),
-        Some(Cow::Owned(text)) => Ok(text.into_bytes().into()),
+        Some(text) => Ok(bytes_of(text)),
+    }
+}
+
+fn bytes_of(text: Cow<'_, str>) -> Cow<'_, [u8]> {
+    match text {
+        Cow::Borrowed(text) => text.as_bytes().into(),
+        Cow::Owned(text) => text.into_bytes().into(),
     }
 }
 
@@ -378,7 +383,7 @@ impl<'a> Pieces<'a> {
         let decoded = parts.contains(&Part::UrlHubspot).then(|| decode_hubspot(&url)).filter(|decoded| *decoded != url);
         let json_of = claim.element.map_or(request.body, |element| element.get().as_bytes());
         let mut alternatives = Vec::with_capacity(2);
-        for hubspot_url in decoded.into_iter().chain([url.to_string()]) {
+        for hubspot_url in decoded.map(Cow::Owned).into_iter().chain([url.clone()]) {
             let mut pieces = Vec::with_capacity(parts.len());
             for part in parts {
                 pieces.push(Piece::Bytes(match part {
@@ -387,8 +392,8 @@ impl<'a> Pieces<'a> {
                     Part::Timestamp => stamped.map_or(Cow::Borrowed(b"".as_slice()), |stamped| stamped.text.clone()),
                     Part::Header(name) => header(request, name)?.as_bytes().into(),
                     Part::Method => request.method.as_bytes().into(),
-                    Part::Url => url.to_string().into_bytes().into(),
-                    Part::UrlHubspot => hubspot_url.clone().into_bytes().into(),
+                    Part::Url => bytes_of(url.clone()),
+                    Part::UrlHubspot => bytes_of(hubspot_url.clone()),
                     Part::Secret => {
                         pieces.push(Piece::Secret);
                         continue;
@@ -396,8 +401,7 @@ impl<'a> Pieces<'a> {
                     Part::Crc32 => crc32fast::hash(request.body).to_string().into_bytes().into(),
                     Part::Json(pointer) => json_text(json::member(json_of, pointer), pointer)?,
                     Part::JsonOrNothing(pointer) => {
-                        let text = json::member(json_of, pointer).and_then(json::scalar).unwrap_or_default();
-                        text.into_owned().into_bytes().into()
+                        bytes_of(json::member(json_of, pointer).and_then(json::scalar).unwrap_or_default())
                     }
                     Part::WebhookId => terms.settings.webhook_id.as_deref().unwrap_or_default().as_bytes().into(),
                 }));
@@ -424,8 +428,12 @@ impl<'a> Pieces<'a> {
         self.alternatives.iter().map(sign).collect()
     }
 
-    /// Whether any of `signatures` is this secret's. All are compared, whatever the first ones give.
+    /// Whether any of `signatures` is this secret's, or one under this public key. All are compared, whatever the first ones
+    /// give, where that could tell something about the secret.
     fn fits(&self, algorithm: Algorithm, secret: &Secret, signatures: &[Vec<u8>]) -> bool {
+        if secret.is_public() {
+            return signatures.iter().any(|signature| self.fits_public(algorithm, secret.key(), signature));
+        }
         let expected = self.signed_with(algorithm, secret);
         let pairs = expected.iter().flat_map(|expected| signatures.iter().map(move |signature| (expected, signature)));
         pairs.fold(false, |found, (expected, signature)| {
