@@ -497,6 +497,14 @@ fn decoded(scheme: &Scheme, claim: &Claim<'_>, prefix: Text) -> Result<Vec<Vec<u
     Ok(decoded)
 }
 
+/// The header with the signature, in the schemes that have code: each has one.
+fn header_name(scheme: &Scheme) -> Text {
+    match scheme.signature {
+        Place::Header(name) => name,
+        Place::Headers(_) | Place::NumberedHeaders(_) | Place::Json(_) | Place::JsonEach { .. } | Place::Query(_) => "",
+    }
+}
+
 /// One header's signature, decoded.
 fn header_signature(request: &Request<'_>, name: &str, encoding: Encoding) -> Result<Vec<u8>, Refusal> {
     let text = header(request, name)?.as_bytes();

@@ -101,29 +101,17 @@
 
 use thiserror::Error;
 
+use super::table::PROVIDER;
 use super::{
-    Algorithm, Content, Encoding, IdRating, Part, Place, Provider, RETRIES_UNKNOWN, Scheme, SecretForm, Source, Text,
-    Timestamp, TimestampPlace, TimestampUnit,
+    Algorithm, Content, Encoding, IdRating, Part, Place, Provider, Scheme, SecretForm, Source, Text, Timestamp,
+    TimestampPlace, TimestampUnit,
 };
 
 /// How old a timestamp may be where the configuration does not say, in seconds; the Standard Webhooks libraries' value.
 pub const TOLERANCE_SECONDS: i64 = 300;
 
 /// Any sender without a row of its own.
-pub static GENERIC: Provider = Provider {
-    name: "generic",
-    title: "any other sender",
-    documentation: "",
-    schemes: &[],
-    required: &[],
-    handshakes: &[],
-    unsigned_ping: &[],
-    headers: &[],
-    status_accepted: 200,
-    status_refused: 400,
-    patience_seconds: None,
-    retries: RETRIES_UNKNOWN,
-};
+pub static GENERIC: Provider = Provider { name: "generic", title: "any other sender", ..PROVIDER };
 
 /// The parameters as they were written; each is described in the [module's table](self).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use super::{
 };
 
 /// A provider before anything is known of it.
-const PROVIDER: Provider = Provider {
+pub(super) const PROVIDER: Provider = Provider {
     name: "",
     title: "",
     documentation: "",

@@ -9,9 +9,9 @@ use std::borrow::Cow;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{Pieces, Verified, header, header_signature, instant};
+use super::{Pieces, Verified, header, header_name, header_signature, instant};
 use crate::clock::{UnixMillis, UnixSeconds};
-use crate::provider::{Place, TimestampUnit};
+use crate::provider::TimestampUnit;
 use crate::refusal::Refusal;
 use crate::request::Request;
 use crate::secret::{Secret, Secrets};
@@ -52,7 +52,7 @@ pub(super) fn verify(
     now: UnixSeconds,
 ) -> Result<Verified, Refusal> {
     let scheme = &terms.scheme;
-    let Place::Header(name) = scheme.signature else { return Err(Refusal::Absent { what: "signature".to_owned() }) };
+    let name = header_name(scheme);
     header(request, name)?;
     let listed = header(request, SIGNED_HEADERS)?.to_str().unwrap_or_default();
     let stamp = header(request, TIMESTAMP)?.as_bytes();

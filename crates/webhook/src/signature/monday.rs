@@ -5,9 +5,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::token::{self, Unverified};
-use super::{Pieces, Verified, header, what};
+use super::{Pieces, Verified, header, header_name, what};
 use crate::clock::UnixSeconds;
-use crate::provider::{Algorithm, Place};
+use crate::provider::Algorithm;
 use crate::refusal::Refusal;
 use crate::request::Request;
 use crate::secret::{Secret, Secrets};
@@ -30,7 +30,7 @@ pub(super) fn verify(
     now: UnixSeconds,
 ) -> Result<Verified, Refusal> {
     let scheme = &terms.scheme;
-    let Place::Header(name) = scheme.signature else { return Err(Refusal::Absent { what: what(&scheme.signature) }) };
+    let name = header_name(scheme);
     let text = header(request, name)?.as_bytes();
     let token = Unverified::read(text.strip_prefix(b"Bearer ").unwrap_or(text), what(&scheme.signature))?;
     token.key_id(ALGORITHM)?;

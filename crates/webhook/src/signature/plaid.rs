@@ -7,10 +7,10 @@ use subtle::ConstantTimeEq;
 
 use super::key::{FetchedKey, KeyAddress};
 use super::token::Unverified;
-use super::{Verified, header, judge_age, what};
+use super::{Verified, header, header_name, judge_age, what};
 use crate::clock::{UnixMillis, UnixSeconds};
 use crate::crypto;
-use crate::provider::{Encoding, Place};
+use crate::provider::Encoding;
 use crate::refusal::{Quoted, Refusal};
 use crate::request::Request;
 use crate::terms::Terms;
@@ -55,6 +55,6 @@ pub(super) fn verify(
 
 fn token<'a>(terms: &Terms, request: &Request<'a>) -> Result<Unverified<'a>, Refusal> {
     let place = &terms.scheme.signature;
-    let Place::Header(name) = place else { return Err(Refusal::Absent { what: what(place) }) };
+    let name = header_name(&terms.scheme);
     Unverified::read(header(request, name)?.as_bytes(), what(place))
 }

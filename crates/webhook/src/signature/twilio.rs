@@ -8,8 +8,8 @@ use std::borrow::Cow;
 
 use sha2::{Digest, Sha256};
 
-use super::{Pieces, Verified, header, header_signature};
-use crate::provider::{Encoding, Place};
+use super::{Pieces, Verified, header, header_name, header_signature};
+use crate::provider::Encoding;
 use crate::refusal::Refusal;
 use crate::request::{Once, Request, has_escapes, unescaped};
 use crate::secret::{Secret, Secrets};
@@ -20,7 +20,7 @@ const BODY_DIGEST: &str = "bodySHA256";
 
 pub(super) fn verify(terms: &Terms, secrets: &Secrets, request: &Request<'_>) -> Result<Verified, Refusal> {
     let scheme = &terms.scheme;
-    let Place::Header(name) = scheme.signature else { return Err(Refusal::Absent { what: "signature".to_owned() }) };
+    let name = header_name(scheme);
     let url = terms.signed_url(request);
     header(request, name)?;
     let body_digest = if covers_as_form(request) { None } else { Some(body_digest(&url, request)?) };
