@@ -15,7 +15,7 @@ use crate::harness::{Answer, Wharf, headers, now, sample, shipped_consumer};
 /// An endpoint for each scheme of each provider whose key is shared: its name, and its table.
 fn playable() -> (Vec<String>, String) {
     let (mut names, mut text) = (Vec::new(), String::new());
-    for provider in &PROVIDERS {
+    for provider in PROVIDERS {
         for scheme in provider.schemes.iter().filter(|scheme| scheme.can_sign()) {
             let name = if scheme.name.is_empty() {
                 provider.name.to_owned()

@@ -29,7 +29,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::limits::ENDPOINTS_MAX;
 use crate::provider::generic::{self, GENERIC, PARAMETERS, Parameters};
-use crate::provider::{self, IdRating, PROVIDERS, Provider, Scheme, Setting, Source};
+use crate::provider::{self, IdRating, Provider, Scheme, Setting, Source};
 use crate::terms::{Settings, Terms};
 
 /// The longest name of an endpoint, in bytes: with its prefix it names an SSM parameter and a message group.
@@ -249,7 +249,7 @@ impl Reader<'_> {
         let Some(provider) = found else {
             let problem = match nearest_provider(&provider) {
                 Some(nearest) => format!("did you mean {nearest:?}? {}", list_of_providers()),
-                None => list_of_providers(),
+                None => list_of_providers().to_owned(),
             };
             self.problem(provider_at, format!("the provider {provider:?} is unknown: {problem}"));
             return None;
@@ -566,8 +566,8 @@ fn reason_of(setting: Setting) -> &'static str {
     }
 }
 
-fn list_of_providers() -> String {
-    format!("`cargo ops providers` lists the {} that are known, \"generic\" among them", PROVIDERS.len() + 1)
+fn list_of_providers() -> &'static str {
+    "`cargo ops providers` lists those that are known"
 }
 
 /// The provider whose name is most like this one, if any is.
@@ -664,13 +664,13 @@ signature = { header = "X-S" }
                     "\"GitHub\" cannot name an endpoint: up to 64 of a-z, 0-9, - and _, beginning with a letter or digit"
                         .into()
                 ),
-                (5, "the provider \"strype\" is unknown: did you mean \"stripe\"? `cargo ops providers` lists the 50 that are known, \"generic\" among them".into()),
+                (5, "the provider \"strype\" is unknown: did you mean \"stripe\"? `cargo ops providers` lists those that are known".into()),
                 (
                     6,
                     "[endpoints.billing] has the unknown key `evnts`: it knows provider, scheme, events, headers, reply, event_id, event_type, replay_guard, tolerance_seconds, future_tolerance_seconds, public_url, trust_forwarded, verify_token, webhook_id, topics, sandbox, signature"
                         .into()
                 ),
-                (7, "[endpoints.shop] has no `provider`: `cargo ops providers` lists the 50 that are known, \"generic\" among them".into()),
+                (7, "[endpoints.shop] has no `provider`: `cargo ops providers` lists those that are known".into()),
                 (
                     8,
                     "`events` is empty, so that nothing would be processed: leave it out to process all types".into()

@@ -71,22 +71,28 @@ fn body_digest(url: &str, request: &Request<'_>) -> Result<Vec<u8>, Refusal> {
     }
 }
 
+/// As many fields as Twilio's forms have, and some.
+const USUAL_FIELDS: usize = 32;
+
 /// A form's names and values as bytes, each pair once, in the order in which they are signed.
 fn fields<'a>(request: &Request<'a>) -> Vec<[Cow<'a, [u8]>; 2]> {
+    let mut fields: Vec<[Cow<'a, [u8]>; 2]> = Vec::with_capacity(USUAL_FIELDS);
     // One look at a whole body without escapes costs less than one at each of its parts.
-    let mut fields: Vec<[Cow<'a, [u8]>; 2]> = if has_escapes(request.body) {
-        request.form().map(|(name, value)| [unescaped(name), unescaped(value)]).collect()
+    if has_escapes(request.body) {
+        fields.extend(request.form().map(|(name, value)| [unescaped(name), unescaped(value)]));
     } else {
-        request.form().map(|(name, value)| [name.into(), value.into()]).collect()
-    };
+        fields.extend(request.form().map(|(name, value)| [name.into(), value.into()]));
+    }
     fields.sort_unstable();
     fields.dedup();
     fields
 }
 
 fn content<'a>(url: &str, fields: &[[Cow<'a, [u8]>; 2]]) -> Pieces<'a> {
-    let url = Cow::Owned(url.to_owned().into_bytes());
-    Pieces::bytes(std::iter::once(url).chain(fields.iter().flatten().cloned()))
+    let mut pieces = Vec::with_capacity(1 + 2 * fields.len());
+    pieces.push(Cow::Owned(url.to_owned().into_bytes()));
+    pieces.extend(fields.iter().flatten().cloned());
+    Pieces::bytes(pieces)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
