@@ -197,3 +197,30 @@ fn set(json: &mut Value, pointer: &str, value: Value) -> Option<()> {
     at.as_object_mut()?.insert(name.to_owned(), value);
     Some(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judgement::judge;
+    use crate::provider::generic::{GENERIC, Parameters, scheme};
+
+    #[test]
+    fn a_signature_within_a_body_fits_whatever_numbers_are_in_it() {
+        let parameters =
+            Parameters { json: Some("/sig".into()), content: Some("{json:/id}".into()), ..Parameters::default() };
+        let terms = Terms::new(&GENERIC, scheme(&parameters).unwrap());
+        let secrets = Secrets::parse("secret", &terms.scheme).unwrap();
+        for id in
+            ["10872791484033138.68", "1.1e300", "0.1", "5e-324", "18446744073709551615", "-0.0", "123456789012345678.9"]
+        {
+            let outgoing = Outgoing {
+                method: "POST".into(),
+                url: "https://h.example/".into(),
+                headers: HeaderMap::new(),
+                body: format!(r#"{{"id":{id}}}"#).into_bytes(),
+            };
+            let signed = sign(&terms, &secrets, outgoing, UnixMillis(0)).unwrap();
+            assert!(judge(&terms, &secrets, None, &request(&signed), UnixMillis(0).seconds()).is_ok(), "{id}");
+        }
+    }
+}
