@@ -6,6 +6,7 @@ use std::time::Duration;
 use aws_sdk_ssm::types::ParameterType;
 use http::HeaderMap;
 use wharf_ops::log_tail::Function;
+use wharf_ops::opening;
 use wharf_ops::project::Project;
 use wharf_ops::samples::Sample;
 use wharf_webhook::provider::{PROVIDERS, Setting};
@@ -166,6 +167,20 @@ async fn a_secret_that_a_sender_offers_is_taken_only_while_the_endpoint_is_open(
     let body = br#"{"events":[]}"#;
     let signed = wharf.signed_with("asanas-own", "asana", &[], body);
     assert_eq!(wharf.post("asana", signed, body).await.status, 400);
+
+    // As `cargo ops open` does it: what is offered then is the endpoint's newest secret, and it is closed again.
+    let configuration = wharf.stack.facts().configuration();
+    let (until, time) = (now().seconds().plus(60), Duration::from_secs(60));
+    let opening = opening::open(&configuration, "local", "asana", until, time, || println!("open"));
+    let offering =
+        wharf.until("the endpoint is open", async || (offer("asanas-next").await.status == 200).then_some(()));
+    let (opened, ()) = tokio::join!(opening, offering);
+    assert!(opened.unwrap());
+    let get = ssm.get_parameters().names("/wharf/local/asana").with_decryption(true).send().await.unwrap();
+    assert_eq!(get.parameters()[0].value(), Some("asanas-next\nold"));
+    assert_eq!(offered().await, None);
+    tokio::time::sleep(Duration::from_millis(2100)).await;
+    assert_eq!(offer("stranger").await.status, 403);
     for line in wharf.log().await {
         assert!(!line.fields.to_string().contains("asanas-own"), "{}", line.fields);
     }

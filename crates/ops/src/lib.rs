@@ -8,6 +8,8 @@
 //! | [`package`] | a function's zip |
 //! | [`emulator`] | the emulator of AWS, as a process |
 //! | [`stack`] | the local stack: the real template and the real binaries on the emulator |
+//! | [`aws`] | the way to an account of AWS |
+//! | [`opening`] | opening an endpoint for a secret that its sender brings along |
 //! | [`samples`] | the bodies in `events/`, signed and ready to be sent |
 //! | [`catalogue`] | what is known of the providers, for people |
 //! | [`vectors`] | conformance cases, judged by the code that the receiver runs |
@@ -22,6 +24,8 @@ pub mod template;
 pub mod package;
 pub mod emulator;
 pub mod stack;
+pub mod aws;
+pub mod opening;
 pub mod samples;
 pub mod catalogue;
 pub mod vectors;

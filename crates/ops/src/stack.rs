@@ -7,15 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use aws_credential_types::Credentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_sdk_cloudformation::config::BehaviorVersion;
 use aws_sdk_cloudformation::types::{Capability, Parameter, StackStatus};
 use aws_sdk_ssm::types::ParameterType;
-use aws_smithy_async::rt::sleep::TokioSleep;
-use aws_smithy_http_client::tls::Provider;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_types::SdkConfig;
-use aws_types::region::Region;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
@@ -23,6 +17,7 @@ use uuid::Uuid;
 use wharf_webhook::endpoints::Endpoints;
 use wharf_webhook::provider::{Scheme, SecretForm};
 
+use crate::aws;
 use crate::emulator::{ACCESS_KEY_ID, Emulator, Port, REGION, SECRET_ACCESS_KEY};
 use crate::package;
 use crate::project::Project;
@@ -244,19 +239,10 @@ impl Facts {
 
 fn configuration(endpoint_url: &str) -> SdkConfig {
     let credentials = Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "local stack");
-    SdkConfig::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new(REGION))
-        .endpoint_url(endpoint_url)
-        .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .http_client(
-            aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https(),
-        )
-        .sleep_impl(TokioSleep::new())
-        .build()
+    aws::configuration(REGION.to_owned(), credentials, Some(endpoint_url.to_owned()))
 }
 
-/// A secret for every endpoint. A generated one is 64 hexadecimal digits, which is valid in every form that secrets have.
+/// A secret for every endpoint that can be given one.
 fn secrets(endpoints: &Endpoints, given: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>> {
     if let Some(name) = given.keys().find(|name| endpoints.get(name).is_none()) {
         bail!("a secret is given for the endpoint {name:?}, which endpoints.toml does not have");
