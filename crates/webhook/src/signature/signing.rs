@@ -210,9 +210,15 @@ mod tests {
             Parameters { json: Some("/sig".into()), content: Some("{json:/id}".into()), ..Parameters::default() };
         let terms = Terms::new(&GENERIC, scheme(&parameters).unwrap());
         let secrets = Secrets::parse("secret", &terms.scheme).unwrap();
-        for id in
-            ["1087279148403313868.6", "1.1e300", "0.1", "5e-324", "18446744073709551615", "-0.0", "123456789012345678.9"]
-        {
+        for id in [
+            "1087279148403313868.6",
+            "1.1e300",
+            "0.1",
+            "5e-324",
+            "18446744073709551615",
+            "-0.0",
+            "123456789012345678.9",
+        ] {
             let outgoing = Outgoing {
                 method: "POST".into(),
                 url: "https://h.example/".into(),
