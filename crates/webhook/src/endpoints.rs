@@ -166,7 +166,8 @@ impl Reader<'_> {
     fn problem(&mut self, at: usize, text: impl Into<String>) {
         let before = self.text.as_bytes().get(..at).unwrap_or(self.text.as_bytes());
         let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-        self.problems.push(Problem { line, text: text.into() });
+        // One line each, whatever a key is called.
+        self.problems.push(Problem { line, text: text.into().replace('\n', " ") });
     }
 
     fn document(&mut self, document: &DeTable<'_>) -> BTreeMap<String, Endpoint> {

@@ -268,6 +268,25 @@ fn read(parameters: &Parameters, problems: &mut Vec<ParameterError>) -> Option<S
     let timestamp = timestamp(parameters, problems);
     let content = content(parameters, algorithm, problems);
     let require = require(parameters, problems);
+    if let (Some(place), Some(parts)) = (&signature, &content) {
+        let is_within_itself = match place {
+            Place::Json(_) => parts.contains(&Part::Body),
+            Place::Query(_) => parts.contains(&Part::Url),
+            Place::Header(name) => parts.contains(&Part::Header(name)),
+            Place::Headers(_) | Place::NumberedHeaders(_) | Place::JsonEach { .. } => false,
+        };
+        if is_within_itself {
+            problems.push(wrong(
+                "content",
+                "`content` holds the place of the signature itself, which then could never fit",
+            ));
+        }
+    }
+    let is_item = timestamp.is_some_and(|timestamp| matches!(timestamp.at, TimestampPlace::Item(_)));
+    if is_item && parameters.separator.is_none() {
+        problems
+            .push(wrong("timestamp", "`timestamp` is an item beside the signature, and no `separator` parts the two"));
+    }
     Some(Scheme {
         name: "",
         signature: signature?,
@@ -290,7 +309,11 @@ fn read(parameters: &Parameters, problems: &mut Vec<ParameterError>) -> Option<S
 fn place(parameters: &Parameters, problems: &mut Vec<ParameterError>) -> Option<Place> {
     match (&parameters.header, &parameters.query, &parameters.json) {
         (Some(name), None, None) => header_name(name, "header", problems).map(Place::Header),
-        (None, Some(name), None) => Some(Place::Query(kept(name))),
+        (None, Some(name), None) if !name.is_empty() => Some(Place::Query(kept(name))),
+        (None, Some(_), None) => {
+            problems.push(wrong("query", "`query` is empty: name the parameter that holds the signature"));
+            None
+        }
         (None, None, Some(pointer)) if pointer.starts_with('/') => Some(Place::Json(kept(pointer))),
         (None, None, Some(pointer)) => {
             problems.push(wrong("json", format!("`json` is {pointer:?}, and must be a pointer: \"/signature\"")));
@@ -553,6 +576,20 @@ mod tests {
             problems(&Parameters { content, ..signed_by("X-S") }),
             ["`content` has no {body}: such a signature would fit any body, so it would let anyone in who saw one"]
         );
+    }
+
+    #[test]
+    fn what_could_never_fit_is_refused() {
+        let some = |text: &str| Some(text.to_owned());
+        let within = "`content` holds the place of the signature itself, which then could never fit";
+        assert_eq!(problems(&Parameters { json: some("/sig"), ..Parameters::default() }), [within]);
+        let query = Parameters { query: some("sig"), content: some("{url}{body}"), ..Parameters::default() };
+        assert_eq!(problems(&query), [within]);
+        assert_eq!(problems(&Parameters { content: some("{header:X-S}{body}"), ..signed_by("X-S") }), [within]);
+        let item = Parameters { timestamp: some("item:t="), content: some("{ts}.{body}"), ..signed_by("X-S") };
+        assert_eq!(problems(&item), ["`timestamp` is an item beside the signature, and no `separator` parts the two"]);
+        let empty = Parameters { query: some(""), ..Parameters::default() };
+        assert_eq!(problems(&empty), ["`query` is empty: name the parameter that holds the signature"]);
     }
 
     #[test]

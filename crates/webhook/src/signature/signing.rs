@@ -45,6 +45,12 @@ pub enum SigningError {
         /// Where.
         pointer: String,
     },
+    /// The signature, which is the secret itself, has bytes that a header cannot have.
+    #[error("the signature cannot stand in the header {header}: the secret has bytes that no header can have")]
+    NotAHeader {
+        /// Its name.
+        header: String,
+    },
     /// Something that is signed is not in the request.
     #[error("what is to be signed is not complete: {0}")]
     Incomplete(#[from] Refusal),
@@ -87,7 +93,7 @@ pub fn sign(terms: &Terms, secrets: &Secrets, outgoing: Outgoing, now: UnixMilli
             if !twilio::covers_as_form(&request(&outgoing)) {
                 outgoing.url = twilio::address_with_digest(&outgoing.url, &outgoing.body);
             }
-            let signature = twilio::sign(terms, secret, &request(&outgoing));
+            let signature = twilio::sign(terms, secret, &request(&outgoing))?;
             put(terms, &mut outgoing, encode(&signature))
         }
         Content::Contentful => {
@@ -141,13 +147,13 @@ fn put_each(terms: &Terms, outgoing: &mut Outgoing, signatures: &[Vec<u8>]) -> R
     let no_place = |pointer: &str| SigningError::NoPlace { title: terms.provider.title, pointer: pointer.to_owned() };
     let Some(first) = signatures.first() else { return Ok(()) };
     match terms.scheme.signature {
-        Place::Header(name) => insert(&mut outgoing.headers, name, first),
+        Place::Header(name) => insert_signature(&mut outgoing.headers, name, first)?,
         Place::Headers(names) => {
             if let Some(name) = names.first() {
-                insert(&mut outgoing.headers, name, first);
+                insert_signature(&mut outgoing.headers, name, first)?;
             }
         }
-        Place::NumberedHeaders(prefix) => insert(&mut outgoing.headers, &format!("{prefix}1"), first),
+        Place::NumberedHeaders(prefix) => insert_signature(&mut outgoing.headers, &format!("{prefix}1"), first)?,
         Place::Query(name) => {
             let (address, query) = outgoing.url.split_once('?').unwrap_or((&outgoing.url, ""));
             let pairs = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key != name);
@@ -174,6 +180,12 @@ fn put_each(terms: &Terms, outgoing: &mut Outgoing, signatures: &[Vec<u8>]) -> R
     Ok(())
 }
 
+fn insert_signature(headers: &mut HeaderMap, name: &str, value: &[u8]) -> Result<(), SigningError> {
+    HeaderValue::from_bytes(value).map_err(|_| SigningError::NotAHeader { header: name.to_owned() })?;
+    insert(headers, name, value);
+    Ok(())
+}
+
 fn insert(headers: &mut HeaderMap, name: &str, value: &[u8]) {
     if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value)) {
         headers.insert(name, value);
@@ -189,12 +201,13 @@ fn with_member(body: &[u8], pointer: &str, value: Value) -> Option<Vec<u8>> {
 
 /// Sets a member, of an object that is there or can be made.
 fn set(json: &mut Value, pointer: &str, value: Value) -> Option<()> {
+    let unescaped = |step: &str| step.replace("~1", "/").replace("~0", "~");
     let (parents, name) = pointer.rsplit_once('/')?;
     let mut at = json;
     for step in parents.split('/').skip(1) {
-        at = at.as_object_mut()?.entry(step).or_insert_with(|| Value::Object(serde_json::Map::new()));
+        at = at.as_object_mut()?.entry(unescaped(step)).or_insert_with(|| Value::Object(serde_json::Map::new()));
     }
-    at.as_object_mut()?.insert(name.to_owned(), value);
+    at.as_object_mut()?.insert(unescaped(name), value);
     Some(())
 }
 

@@ -23,7 +23,12 @@ pub(super) fn verify(terms: &Terms, secrets: &Secrets, request: &Request<'_>) ->
     let name = header_name(scheme);
     let url = terms.signed_url(request);
     header(request, name)?;
-    let body_digest = if covers_as_form(request) { None } else { Some(body_digest(&url, request)?) };
+    let (url, body_digest) = if covers_as_form(request) {
+        (url, None)
+    } else {
+        let (url, digest) = with_body_digest(url, request)?;
+        (url, Some(digest))
+    };
     let signatures = [header_signature(request, name, scheme.encoding)?];
     let fields = fields(request);
     // The address as it is nearly always fits; the others are only made if it does not.
@@ -42,16 +47,16 @@ pub(super) fn verify(terms: &Terms, secrets: &Secrets, request: &Request<'_>) ->
 }
 
 /// The signature of a request that is to be sent.
-pub(super) fn sign(terms: &Terms, secret: &Secret, request: &Request<'_>) -> Vec<u8> {
+pub(super) fn sign(terms: &Terms, secret: &Secret, request: &Request<'_>) -> Result<Vec<u8>, Refusal> {
     let url = terms.signed_url(request);
+    let url = if covers_as_form(request) { url } else { with_body_digest(url, request)?.0 };
     let content = content(&url, &fields(request));
-    content.signed_with(terms.scheme.algorithm, secret).pop().unwrap_or_default()
+    Ok(content.signed_with(terms.scheme.algorithm, secret).pop().unwrap_or_default())
 }
 
 /// The address with the digest of a body that is no form.
 pub(super) fn address_with_digest(url: &str, body: &[u8]) -> String {
-    let separator = if url.contains('?') { '&' } else { '?' };
-    format!("{url}{separator}{BODY_DIGEST}={}", hex::encode(Sha256::digest(body)))
+    with_digest(url, &hex::encode(Sha256::digest(body)))
 }
 
 /// Whether the body's fields are signed themselves. An empty body has none.
@@ -59,16 +64,26 @@ pub(super) fn covers_as_form(request: &Request<'_>) -> bool {
     request.body.is_empty() || request.is_form()
 }
 
-fn body_digest(url: &str, request: &Request<'_>) -> Result<Vec<u8>, Refusal> {
+/// The digest of a body that is no form, as the address has it, and the address as it was signed: Twilio adds the digest to
+/// the address that it was given, which is all that an endpoint's `public_url` says.
+fn with_body_digest<'a>(url: Cow<'a, str>, request: &Request<'_>) -> Result<(Cow<'a, str>, Vec<u8>), Refusal> {
     let what = || format!("query parameter {BODY_DIGEST}");
-    match (Request { url, ..*request }).query(BODY_DIGEST) {
-        Once::Value(digest) => {
-            Encoding::Hex.decode(digest.as_bytes()).ok_or(Refusal::SignatureUndecodable { what: what() })
-        }
-        Once::Absent => Err(Refusal::Absent { what: what() }),
-        Once::Empty => Err(Refusal::Empty { what: what() }),
-        Once::Repeated => Err(Refusal::Repeated { what: what() }),
-    }
+    let given = (Request { url: &url, ..*request }).query(BODY_DIGEST);
+    let is_given = given != Once::Absent;
+    let digest = match if is_given { given } else { request.query(BODY_DIGEST) } {
+        Once::Value(digest) => digest.into_owned(),
+        Once::Absent => return Err(Refusal::Absent { what: what() }),
+        Once::Empty => return Err(Refusal::Empty { what: what() }),
+        Once::Repeated => return Err(Refusal::Repeated { what: what() }),
+    };
+    let bytes = Encoding::Hex.decode(digest.as_bytes()).ok_or(Refusal::SignatureUndecodable { what: what() })?;
+    let url = if is_given { url } else { Cow::Owned(with_digest(&url, &digest)) };
+    Ok((url, bytes))
+}
+
+fn with_digest(url: &str, digest: &str) -> String {
+    let separator = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{separator}{BODY_DIGEST}={digest}")
 }
 
 /// As many fields as Twilio's forms have, and some.
@@ -145,5 +160,25 @@ mod tests {
         assert_eq!(address_with_digest("https://a.example/x", b""), format!("https://a.example/x?bodySHA256={digest}"));
         let address = address_with_digest("https://a.example/x?y=1", b"");
         assert_eq!(query_of(&address), format!("y=1&bodySHA256={digest}"));
+    }
+
+    #[test]
+    fn behind_a_public_url_the_digest_is_where_twilio_put_it() {
+        let provider = crate::provider::find("twilio").unwrap();
+        let mut terms = Terms::new(provider, provider.schemes[0]);
+        terms.settings.public_url = Some("https://hooks.example.com/sms".to_owned());
+        let secrets = Secrets::parse("12345", &terms.scheme).unwrap();
+        // Made with Python: the address and its digest under HMAC-SHA1.
+        let query = "bodySHA256=0a1ff7634d9ab3b95db5c9a2dfe9416e41502b283a80c7cf19632632f96e6620";
+        let headers = http::HeaderMap::from_iter([(
+            http::HeaderName::from_static("x-twilio-signature"),
+            http::HeaderValue::from_static("C8JqeDPv2kne8LRb78Zi24p063k="),
+        )]);
+        let url = format!("https://abc.execute-api.eu-central-1.amazonaws.com/webhooks/sms?{query}");
+        let body = br#"{"property": "value", "boolean": true}"#;
+        let request = Request { method: "POST", url: &url, headers: &headers, body };
+        assert!(verify(&terms, &secrets, &request).is_ok());
+        let altered = Request { body: b"{}", ..request };
+        assert_eq!(verify(&terms, &secrets, &altered), Err(Refusal::BodyAltered { what: BODY_DIGEST }));
     }
 }
