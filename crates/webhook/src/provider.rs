@@ -609,3 +609,59 @@ impl fmt::Display for Source {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::RECORD_RETENTION_SECONDS;
+
+    #[test]
+    fn base64_is_read_with_and_without_padding() {
+        assert_eq!(Encoding::Base64.decode(b"AAE="), Some(vec![0, 1]));
+        assert_eq!(Encoding::Base64.decode(b"AAE"), Some(vec![0, 1]));
+        assert_eq!(Encoding::Base64.decode(b"AA-_"), None);
+        assert_eq!(Encoding::Base64Url.decode(b"AA-_"), Some(vec![0, 15, 191]));
+    }
+
+    #[test]
+    fn hex_is_read_in_either_case_and_written_in_lower_case() {
+        assert_eq!(Encoding::Hex.decode(b"0aFF"), Some(vec![10, 255]));
+        assert_eq!(Encoding::Hex.encode(&[10, 255]), b"0aff");
+        assert_eq!(Encoding::Hex.decode(b"0a f"), None);
+        assert_eq!(Encoding::Hex.decode(b"0a1"), None);
+    }
+
+    #[test]
+    fn the_latest_repetition_of_every_sender_still_finds_its_record() {
+        for provider in PROVIDERS {
+            let horizon = i64::from(provider.retries.horizon_seconds.unwrap_or_default());
+            assert!(horizon < RECORD_RETENTION_SECONDS, "{}", provider.name);
+        }
+    }
+
+    #[test]
+    fn who_tries_again_at_all_tries_again_after_our_503() {
+        for provider in PROVIDERS.iter().filter(|provider| provider.retries.after != Retried::Never) {
+            assert_ne!(provider.retries.after.includes(503), Some(false), "{}", provider.name);
+        }
+        assert_eq!(Retried::AllBut(&[200, 406]).includes(406), Some(false));
+        assert_eq!(Retried::ServerErrors.includes(429), Some(false));
+        assert_eq!(Retried::ServerErrorsAnd(&[429]).includes(429), Some(true));
+        assert_eq!(Retried::NotOk.includes(204), Some(true));
+        assert_eq!(Retried::NotSuccess.includes(204), Some(false));
+    }
+
+    #[test]
+    fn a_token_covers_nothing_and_a_web_token_only_what_it_holds() {
+        let scheme = |name: &str, scheme: Option<&str>| *find(name).unwrap().scheme(scheme).unwrap();
+        assert_eq!(scheme("gitlab", None).coverage(), Coverage::Nothing);
+        assert!(!scheme("gitlab", None).covers(&Source::Json("/id")));
+        assert_eq!(scheme("gitlab", Some("signing")).coverage(), Coverage::Body);
+        assert_eq!(scheme("monday", None).coverage(), Coverage::Nothing);
+        assert_eq!(scheme("plaid", None).coverage(), Coverage::Body);
+        assert_eq!(scheme("mailgun", None).coverage(), Coverage::Fields);
+        assert!(!scheme("mailgun", None).covers(&Source::Json("/event-data/id")));
+        assert!(scheme("adyen", None).covers(&scheme("adyen", None).event_id[0]));
+        assert!(!scheme("paypal", None).covers(&Source::Json("/id")));
+    }
+}
