@@ -10,12 +10,10 @@ use aws_credential_types::Credentials;
 use aws_sdk_cloudformation::types::{Capability, Parameter, StackStatus};
 use aws_sdk_ssm::types::ParameterType;
 use aws_types::SdkConfig;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use wharf_webhook::endpoints::Endpoints;
-use wharf_webhook::provider::{Scheme, SecretForm};
+use wharf_webhook::provider::{Encoding, Scheme, SecretForm};
 
 use crate::aws;
 use crate::emulator::{ACCESS_KEY_ID, Emulator, Port, REGION, SECRET_ACCESS_KEY};
@@ -260,17 +258,14 @@ fn secrets(endpoints: &Endpoints, given: &BTreeMap<String, String>) -> Result<BT
 /// where there is none.
 fn generated(scheme: &Scheme) -> Option<String> {
     let bytes = [*Uuid::new_v4().as_bytes(), *Uuid::new_v4().as_bytes()].concat();
+    let written = |encoding: Encoding| String::from_utf8_lossy(&encoding.encode(&bytes)).into_owned();
     match scheme.secret {
         _ if !scheme.algorithm.is_symmetric() => None,
-        SecretForm::Utf8 | SecretForm::Hex => Some(hex(&bytes)),
-        SecretForm::Base64 => Some(STANDARD.encode(bytes)),
-        SecretForm::StandardWebhooks => Some(format!("whsec_{}", STANDARD.encode(bytes))),
+        SecretForm::Utf8 | SecretForm::Hex => Some(written(Encoding::Hex)),
+        SecretForm::Base64 => Some(written(Encoding::Base64)),
+        SecretForm::StandardWebhooks => Some(format!("whsec_{}", written(Encoding::Base64))),
         SecretForm::Certificate { .. } | SecretForm::SnsCertificate | SecretForm::PlaidCredentials => None,
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 async fn put_secrets(configuration: &SdkConfig, secrets: &BTreeMap<String, String>) -> Result<()> {

@@ -1,14 +1,13 @@
 //! Questions that senders ask before, or between, their events, and the answers that they want.
 
-use hmac::{Hmac, KeyInit, Mac};
 use http::HeaderValue;
-use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
-use crate::provider::{Answer, Check, Condition, Encoding, Handshake, Source, Text};
+use crate::crypto;
+use crate::provider::{Algorithm, Answer, Check, Condition, Handshake, Source, Text};
 use crate::refusal::Refusal;
 use crate::request::Request;
-use crate::secret::Secrets;
+use crate::secret::{Secret, Secrets};
 use crate::terms::Terms;
 
 /// What a handshake is answered with.
@@ -129,14 +128,11 @@ fn answered(answer: &Answer, secrets: &Secrets, request: &Request<'_>) -> Result
         Answer::Literal(text) => (*text).to_owned(),
         Answer::Echo(source) => asked(request, source)?,
         Answer::EchoJson(source) => serde_json::Value::String(asked(request, source)?).to_string(),
-        Answer::Hmac(encoding, source) => hmac(*encoding, secrets, &asked(request, source)?),
+        Answer::Hmac(encoding, source) => {
+            let key = secrets.newest().map_or(b"".as_slice(), Secret::key);
+            let text = asked(request, source)?;
+            let code = crypto::sign(Algorithm::HmacSha256, key, [text.as_bytes()].into_iter());
+            String::from_utf8_lossy(&encoding.encode(&code)).into_owned()
+        }
     })
-}
-
-fn hmac(encoding: Encoding, secrets: &Secrets, text: &str) -> String {
-    let key = secrets.newest().map_or(b"".as_slice(), |secret| secret.key());
-    #[expect(clippy::expect_used, reason = "HMAC takes a key of any length (RFC 2104), so this cannot fail")]
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
-    mac.update(text.as_bytes());
-    String::from_utf8_lossy(&encoding.encode(&mac.finalize().into_bytes())).into_owned()
 }
