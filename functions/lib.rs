@@ -6,13 +6,18 @@
 //! | --- | --- |
 //! | [`receiver`] | answers the sender: verifies the request and puts the delivery into the queue |
 //! | [`consumer`] | takes deliveries from the queue and has each event processed once |
+//! | [`housekeeper`] | each minute, sends what is due again |
 //!
-//! and what both need to start: [`process`], [`environment`], [`aws`].
+//! what they share: [`queue`], [`bodies`], [`ledger`]; and what all need to start: [`process`], [`environment`], [`aws`].
 //!
-//! Modules of one function do not use another's. What both must agree on is in the core, `wharf-webhook`.
+//! Modules of one function do not use another's. What they must agree on is in the core, `wharf-webhook`.
 
 pub mod receiver;
 pub mod consumer;
+pub mod housekeeper;
+pub mod queue;
+pub mod bodies;
+pub mod ledger;
 pub mod process;
 pub mod environment;
 pub mod aws;

@@ -1,252 +1,385 @@
-//! A batch of messages: each is decoded, claimed, processed and reported alone, all at the same time.
+//! A batch of messages: each is decoded, claimed, processed and reported alone, all at the same time; but what a worker died
+//! at before is processed after the others, and by itself, so that it cannot take them along again.
 //!
-//! A message is acknowledged only when that loses nothing: its event is completed or settled, or it can never be
-//! processed and lies in the dead-letter queue. Anything else goes back to the queue.
+//! A message is acknowledged only when that loses nothing: its event is settled, or its record holds the message, or it can
+//! never be processed and lies in the dead-letter queue. Anything else goes back to the queue.
 
 use std::time::Duration;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures_util::future::join_all;
-use thiserror::Error;
-use wharf_webhook::clock::{UnixMillis, UnixSeconds};
+use uuid::Uuid;
+use wharf_webhook::clock::UnixMillis;
 use wharf_webhook::delivery::Delivery;
-use wharf_webhook::ledger::{Standing, State};
-use wharf_webhook::limits::{CONSUMER_RESERVE_SECONDS, LEASE_MARGIN_SECONDS};
-use wharf_webhook::message::{self, MessageError};
+use wharf_webhook::endpoints::Endpoints;
+use wharf_webhook::ledger::{AttemptFailed, Claimant, Early, Meeting, Next, Record, State, meet};
+use wharf_webhook::limits::{
+    ALONE_SECONDS_MIN, CONSUMER_REPORT_SECONDS, CONSUMER_RESERVE_SECONDS, LEASE_MARGIN_SECONDS, RECEIVES_IN_QUEUE_MAX,
+};
+use wharf_webhook::message::{self, Carried, MessageError};
+use wharf_webhook::policy::{Deliver, Policy};
 
 use super::HandlerError;
-use super::dead_letter::{DeadLetterError, DeadLetterQueue};
-use super::ledger::{Claim, Ledger, LedgerError};
+use super::attempt::{AttemptError, run_handler};
+use super::dead_letter::DeadLetterQueue;
+use super::effects::Effects;
+use super::event_bus::EventBus;
+use super::outcome::{self, Again, Done, Outcome};
+use crate::bodies::Bodies;
+use crate::ledger::{Committed, Ledger, LedgerError, Written};
+use crate::queue::Queue;
+
+/// How often a claim is tried anew because another worker was faster.
+const CLAIM_ROUNDS_MAX: usize = 3;
+/// How soon a message comes again that nothing keeps from being processed, in seconds.
+const SOON_SECONDS: i32 = 1;
+/// How long the pause is before a write is repeated whose outcome is not known: at first, and at most.
+const PAUSE_MILLIS: (u64, u64) = (20, 1000);
 
 /// Everything that a batch is processed with.
 #[derive(Debug)]
 pub struct Consumer<H> {
-    ledger: Ledger,
-    dead_letters: DeadLetterQueue,
-    handler: H,
-    now: fn() -> UnixMillis,
+    /// What the endpoints' owners decided.
+    pub endpoints: Endpoints,
+    /// Who processes what.
+    pub ledger: Ledger,
+    /// Where messages come from.
+    pub queue: Queue,
+    /// Where bodies are that are too large for the queue.
+    pub bodies: Bodies,
+    /// Where events go that no handler processes.
+    pub event_bus: EventBus,
+    /// Where messages go that can never be processed.
+    pub dead_letters: DeadLetterQueue,
+    /// What processes the others.
+    pub handler: H,
+    /// Reads the time.
+    pub now: fn() -> UnixMillis,
 }
 
-/// What became of a message that can be acknowledged.
-enum Done {
-    /// Its event is completed.
-    Landed { attempt: u32 },
-    /// Its event was settled before it came.
-    Duplicate { state: State },
-    /// Its body came under another id before, and the endpoint guards against that.
-    Replayed,
-    /// It lies in the dead-letter queue.
-    DeadLettered { problem: String },
+/// A message that carries a delivery.
+struct Parcel<'a> {
+    message: &'a SqsMessage,
+    text: &'a str,
+    carried: Carried,
+    policy: Policy,
+    started_at: UnixMillis,
 }
 
-/// Why a message goes back to the queue.
-#[derive(Debug, Error)]
-enum Again {
-    #[error("a newer release wrote it: {0}")]
-    NewerVersion(MessageError),
-    #[error("another worker has the event until {until}")]
-    Held { until: UnixSeconds },
-    #[error("the next attempt is due at {until}")]
-    NotDue { until: UnixSeconds },
-    #[error("another worker was faster, and is through already")]
-    Overtaken,
-    #[error("the handler failed: {0}")]
-    HandlerFailed(HandlerError),
-    #[error("the handler panicked")]
-    HandlerPanicked,
-    #[error("the handler took longer than the {budget_millis} ms that this invocation had left for it")]
-    HandlerTimedOut { budget_millis: u128 },
-    #[error("the lease was lost before the event could be completed: another worker has it")]
-    LeaseLost,
-    #[error("{0}")]
-    Ledger(#[from] LedgerError),
-    #[error("{0}")]
-    DeadLetter(#[from] DeadLetterError),
+/// How far a message came while the whole batch was at work.
+enum Pass<'a> {
+    /// To its end.
+    Ended(Outcome),
+    /// A worker died at its event, at this attempt: it waits until the others are done.
+    Alone { parcel: Box<Parcel<'a>>, attempt: u32 },
 }
 
-impl Again {
-    /// One word for logs and metrics.
-    fn word(&self) -> &'static str {
-        match self {
-            Again::NewerVersion(_) => "newer_version",
-            Again::Held { .. } => "held",
-            Again::NotDue { .. } => "not_due",
-            Again::Overtaken => "overtaken",
-            Again::HandlerFailed(_) => "handler_failed",
-            Again::HandlerPanicked => "handler_panicked",
-            Again::HandlerTimedOut { .. } => "handler_timed_out",
-            Again::LeaseLost => "lease_lost",
-            Again::Ledger(_) => "ledger_unavailable",
-            Again::DeadLetter(_) => "dead_letter_queue_unavailable",
-        }
-    }
+/// What a claim comes to.
+enum Claim {
+    /// The event is ours to process.
+    Granted(Box<Record>),
+    /// It may only be claimed by itself.
+    Alone { attempt: u32 },
+    /// There is nothing to process.
+    Done(Done),
+}
 
-    /// Whether this happens when nothing is wrong: copies of an event meet.
-    fn is_expected(&self) -> bool {
-        matches!(self, Again::Held { .. } | Again::NotDue { .. } | Again::Overtaken | Again::NewerVersion(_))
+/// In whose company a message is processed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Company {
+    Batch,
+    Nobody,
+}
+
+impl Parcel<'_> {
+    fn may_stay_in_queue(&self) -> bool {
+        let receives =
+            self.message.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse::<i64>().ok());
+        receives.unwrap_or(1) < RECEIVES_IN_QUEUE_MAX
     }
 }
 
-impl<H, F> Consumer<H>
+impl<H, F, T> Consumer<H>
 where
     H: Fn(Delivery) -> F + Clone + Send + 'static,
-    F: Future<Output = Result<(), HandlerError>> + Send + 'static,
+    F: Future<Output = Result<T, HandlerError>> + Send + 'static,
+    T: Into<Effects> + Send + 'static,
 {
-    /// A consumer with this handler, which reads the time by `now`.
-    pub fn new(ledger: Ledger, dead_letters: DeadLetterQueue, handler: H, now: fn() -> UnixMillis) -> Consumer<H> {
-        Consumer { ledger, dead_letters, handler, now }
-    }
-
     /// Processes a batch before `deadline`, when Lambda ends the invocation. The answer names the messages that go back
     /// to the queue.
     pub async fn process(&self, batch: SqsEvent, deadline: UnixMillis) -> SqsBatchResponse {
-        let mut response = SqsBatchResponse::default();
-        let outcomes = join_all(batch.records.iter().map(|record| self.process_message(record, deadline))).await;
-        for (record, stays) in batch.records.iter().zip(outcomes) {
-            if stays {
-                // SQS gives every message an id. An unknown one here makes Lambda retry the whole batch, which is safe.
-                response.add_failure(record.message_id.clone().unwrap_or_default());
+        let mut back = Vec::new();
+        let mut alone = Vec::new();
+        // Boxed, so that the compiler need not lay ten ways through the SDK out in one another.
+        let passes = batch.records.iter().map(|message| Box::pin(self.first_pass(message, deadline)));
+        let passes = join_all(passes).await;
+        for (message, pass) in batch.records.iter().zip(passes) {
+            match pass {
+                Pass::Ended(Ok(_)) => {}
+                Pass::Ended(Err(again)) => back.push((message, again)),
+                Pass::Alone { parcel, attempt } => alone.push((attempt, parcel)),
             }
+        }
+        // Those first that died seldom: the one that kills its worker is the last in the end.
+        alone.sort_by_key(|(attempt, _)| *attempt);
+        for (_, parcel) in alone {
+            if let Err(again) = Box::pin(self.by_itself(&parcel, deadline)).await {
+                back.push((parcel.message, again));
+            }
+        }
+        self.hide(&back).await;
+        let mut response = SqsBatchResponse::default();
+        for (message, _) in back {
+            // SQS gives every message an id. An unknown one here makes Lambda retry the whole batch, which is safe.
+            response.add_failure(message.message_id.clone().unwrap_or_default());
         }
         response
     }
 
-    /// Processes one message and says in the log what became of it. Returns whether it goes back to the queue.
-    async fn process_message(&self, record: &SqsMessage, deadline: UnixMillis) -> bool {
+    async fn first_pass<'a>(&self, message: &'a SqsMessage, deadline: UnixMillis) -> Pass<'a> {
         let started_at = (self.now)();
-        let body = record.body.as_deref().unwrap_or_default();
-        let (delivery, outcome) = match message::decode(body) {
-            Ok(delivery) => {
-                let outcome = self.process_delivery(&delivery, deadline).await;
-                (Some(delivery), outcome)
+        let text = message.body.as_deref().unwrap_or_default();
+        let carried = match message::decode(text) {
+            Ok(carried) => carried,
+            Err(error) => {
+                let outcome = match error {
+                    MessageError::NewerVersion { .. } => Err(Again::NewerVersion(error)),
+                    // It never reaches the ledger, so the dead-letter queue is its record.
+                    MessageError::Undecodable { problem } => match self.dead_letters.send(text, &problem).await {
+                        Ok(()) => Ok(Done::DeadLettered { problem }),
+                        Err(error) => Err(Again::DeadLetter(error)),
+                    },
+                };
+                outcome::log(&outcome, None, message.message_id.as_deref(), started_at, (self.now)());
+                return Pass::Ended(outcome);
             }
-            Err(error @ MessageError::NewerVersion { .. }) => (None, Err(Again::NewerVersion(error))),
-            Err(MessageError::Undecodable { problem }) => (None, self.give_up(body, problem).await),
         };
-        log(&outcome, delivery.as_ref(), record.message_id.as_deref(), started_at, (self.now)());
-        outcome.is_err()
+        let endpoint = self.endpoints.get(carried.envelope().endpoint());
+        let policy = endpoint.map(|endpoint| endpoint.policy).unwrap_or_default();
+        let parcel = Parcel { message, text, carried, policy, started_at };
+        let outcome = match self.claim(&parcel, Company::Batch, deadline).await {
+            Ok(Claim::Alone { attempt }) => return Pass::Alone { parcel: Box::new(parcel), attempt },
+            Ok(Claim::Granted(record)) => Box::pin(self.process_claimed(&parcel, *record, deadline)).await,
+            Ok(Claim::Done(done)) => Ok(done),
+            Err(again) => Err(again),
+        };
+        self.log(&outcome, &parcel);
+        Pass::Ended(outcome)
     }
 
-    async fn process_delivery(&self, delivery: &Delivery, deadline: UnixMillis) -> Result<Done, Again> {
+    /// Processes a message whose event a worker died at, when nothing else is at work.
+    async fn by_itself(&self, parcel: &Parcel<'_>, deadline: UnixMillis) -> Outcome {
+        let time_left = deadline.0 - (self.now)().0;
+        let outcome = if time_left < (ALONE_SECONDS_MIN + CONSUMER_RESERVE_SECONDS) * 1000 {
+            Err(Again::NoTimeLeft)
+        } else {
+            match self.claim(parcel, Company::Nobody, deadline).await {
+                Ok(Claim::Granted(record)) => Box::pin(self.process_claimed(parcel, *record, deadline)).await,
+                Ok(Claim::Done(done)) => Ok(done),
+                Ok(Claim::Alone { .. }) => Err(Again::Overtaken),
+                Err(again) => Err(again),
+            }
+        };
+        self.log(&outcome, parcel);
+        outcome
+    }
+
+    /// Claims a message's event. The first write is for an event that nobody has seen; whoever is refused learns the record, and
+    /// goes by that.
+    async fn claim(&self, parcel: &Parcel<'_>, company: Company, deadline: UnixMillis) -> Result<Claim, Again> {
+        let envelope = parcel.carried.envelope();
+        let handlers_end = deadline.0 - CONSUMER_RESERVE_SECONDS * 1000;
+        if envelope.replay_guard() {
+            let guarded = self.within(handlers_end, self.ledger.guard(envelope, (self.now)().seconds())).await?;
+            if !guarded {
+                return Ok(Claim::Done(Done::RepeatedBody));
+            }
+        }
+        let key = envelope.record_key();
+        let arriving = envelope.arriving(parcel.text);
         let lease_until = deadline.seconds_rounded_up().plus(LEASE_MARGIN_SECONDS);
-        if delivery.replay_guard() && !self.ledger.guard(delivery, (self.now)().seconds()).await? {
-            return Ok(Done::Replayed);
+        let claimant = Claimant { owner: Uuid::new_v4().to_string(), lease_until };
+        let mut found: Option<Box<Record>> = None;
+        for _ in 0..CLAIM_ROUNDS_MAX {
+            let met = meet(found.as_deref(), &arriving, &parcel.policy, &claimant, (self.now)().seconds());
+            let write = match met {
+                Meeting::Run(write) if write.record.was_interrupted() && company == Company::Batch => {
+                    return Ok(Claim::Alone { attempt: write.record.attempt });
+                }
+                Meeting::Run(write) | Meeting::Settle(write) => write,
+                Meeting::Duplicate { state, other_body } => {
+                    return Ok(Claim::Done(Done::Duplicate { state, other_body }));
+                }
+                Meeting::Early { until, why } => {
+                    let held = found.as_deref().filter(|_| !parcel.may_stay_in_queue());
+                    let Some(write) = held.and_then(|record| record.holding(&arriving)) else {
+                        return Err(match why {
+                            Early::Held => Again::Held { until },
+                            Early::NotDue => Again::NotDue { until },
+                        });
+                    };
+                    Box::new(write)
+                }
+            };
+            match self.within(handlers_end, self.ledger.write(&key, &write)).await? {
+                Written::Yes => return Ok(granted_or_done(write.record)),
+                Written::No(record) => found = record,
+            }
         }
-        let lease = match self.ledger.claim(delivery, lease_until, (self.now)().seconds()).await? {
-            Claim::Granted(lease) => lease,
-            Claim::Refused(Standing::Settled(state)) => return Ok(Done::Duplicate { state }),
-            Claim::Refused(Standing::Held { until }) => return Err(Again::Held { until }),
-            Claim::Refused(Standing::NotDue { until }) => return Err(Again::NotDue { until }),
-            Claim::Refused(Standing::Open) => return Err(Again::Overtaken),
-        };
-        self.handle(delivery.clone().at_attempt(lease.attempt), deadline).await?;
-        if !self.ledger.complete(&lease, (self.now)().seconds()).await? {
-            return Err(Again::LeaseLost);
-        }
-        Ok(Done::Landed { attempt: lease.attempt })
+        Err(Again::Overtaken)
     }
 
-    /// Runs the handler as a task of its own, so that its panic ends nothing else, and ends it when its time is up.
-    async fn handle(&self, delivery: Delivery, deadline: UnixMillis) -> Result<(), Again> {
+    async fn process_claimed(&self, parcel: &Parcel<'_>, record: Record, deadline: UnixMillis) -> Outcome {
+        let error = match self.attempt(parcel, &record, deadline).await {
+            Ok(effects) => match self.complete(parcel, &record, &effects, deadline).await? {
+                Committed::Yes => return Ok(Done::Landed { attempt: record.attempt, replay: record.replay }),
+                Committed::No => return Err(Again::LeaseLost),
+                Committed::Refused(refused) => AttemptError::EffectsRefused {
+                    refused,
+                    conditions_may_hold_later: effects.conditions_may_hold_later(),
+                },
+            },
+            Err(error) => error,
+        };
+        self.fail(parcel, &record, error, deadline).await
+    }
+
+    /// Has the event processed, by whoever its endpoint names.
+    async fn attempt(
+        &self,
+        parcel: &Parcel<'_>,
+        record: &Record,
+        deadline: UnixMillis,
+    ) -> Result<Effects, AttemptError> {
+        if parcel.policy.deliver == Deliver::EventBridge {
+            self.event_bus.put(&parcel.carried, record).await?;
+            return Ok(Effects::default());
+        }
+        let delivery = match &parcel.carried {
+            Carried::Whole(delivery) => delivery.clone(),
+            Carried::Referring(referring) => {
+                let reference = referring.reference();
+                let body = self.bodies.get(reference).await?;
+                let body = body.ok_or_else(|| AttemptError::BodyMissing { reference: reference.to_owned() })?;
+                referring.clone().with_body(body)?
+            }
+        };
         let budget_millis = deadline.0 - CONSUMER_RESERVE_SECONDS * 1000 - (self.now)().0;
         let budget = Duration::from_millis(u64::try_from(budget_millis).unwrap_or(0));
-        let handler = self.handler.clone();
-        let mut task = tokio::spawn(async move { handler(delivery).await });
-        match tokio::time::timeout(budget, &mut task).await {
-            Ok(Ok(handled)) => handled.map_err(Again::HandlerFailed),
-            Ok(Err(_)) => Err(Again::HandlerPanicked),
-            Err(_) => {
-                task.abort();
-                Err(Again::HandlerTimedOut { budget_millis: budget.as_millis() })
+        run_handler(self.handler.clone(), delivery.at_attempt(record.replay, record.attempt), budget).await
+    }
+
+    /// Completes the event, with the handler's effects. As long as nobody knows whether that was written, the very same write
+    /// is repeated, and never the handler.
+    async fn complete(
+        &self,
+        parcel: &Parcel<'_>,
+        record: &Record,
+        effects: &Effects,
+        deadline: UnixMillis,
+    ) -> Result<Committed, LedgerError> {
+        let envelope = parcel.carried.envelope();
+        let key = envelope.record_key();
+        let write = record.completed(&envelope.arriving(parcel.text), &parcel.policy, (self.now)().seconds());
+        self.until_known(deadline, async || {
+            if effects.writes().is_empty() {
+                return Ok(match self.ledger.write(&key, &write).await? {
+                    Written::Yes => Committed::Yes,
+                    Written::No(_) => Committed::No,
+                });
+            }
+            self.ledger.commit(&key, &write, effects.writes(), &record.owner).await
+        })
+        .await
+    }
+
+    /// Writes down that an attempt failed, and what comes next.
+    async fn fail(&self, parcel: &Parcel<'_>, record: &Record, error: AttemptError, deadline: UnixMillis) -> Outcome {
+        let envelope = parcel.carried.envelope();
+        let key = envelope.record_key();
+        let failed = AttemptFailed { reason: error.to_string(), again: error.again() };
+        // Its upper bits are random, and only those count.
+        let (random, _) = Uuid::new_v4().as_u64_pair();
+        let (arriving, now) = (envelope.arriving(parcel.text), (self.now)().seconds());
+        let (write, next) =
+            record.attempt_failed(&arriving, &failed, &parcel.policy, parcel.may_stay_in_queue(), random, now);
+        let written = self.until_known(deadline, async || self.ledger.write(&key, &write).await).await?;
+        if written != Written::Yes {
+            return Err(Again::LeaseLost);
+        }
+        match next {
+            Next::InQueue { until } => Err(Again::AttemptFailed { error, attempt: record.attempt, until }),
+            Next::InRecord { until } => Ok(Done::Waiting { error: Some(error), attempt: record.attempt, until }),
+            Next::Failed => Ok(Done::Failed { reason: error.to_string(), word: error.word(), attempt: record.attempt }),
+        }
+    }
+
+    /// Repeats a call of which it is not known whether it did its work, until the invocation has to report.
+    async fn until_known<R>(
+        &self,
+        deadline: UnixMillis,
+        call: impl AsyncFn() -> Result<R, LedgerError>,
+    ) -> Result<R, LedgerError> {
+        let end = deadline.0 - CONSUMER_REPORT_SECONDS * 1000;
+        let (mut pause, longest) = PAUSE_MILLIS;
+        loop {
+            let result = self.within(end, call()).await;
+            let is_time_left = (self.now)().0 + i64::try_from(pause).unwrap_or(i64::MAX) < end;
+            match result {
+                Err(LedgerError::Unavailable { .. }) if is_time_left => {
+                    tokio::time::sleep(Duration::from_millis(pause)).await;
+                    pause = (pause * 2).min(longest);
+                }
+                result => return result,
             }
         }
     }
 
-    /// Moves what can never be processed out of the way, with the reason.
-    async fn give_up(&self, body: &str, problem: String) -> Result<Done, Again> {
-        self.dead_letters.send(body, &problem).await?;
-        Ok(Done::DeadLettered { problem })
+    /// The outcome of a call, if it comes before `end`, in milliseconds since 1970.
+    async fn within<R>(&self, end: i64, call: impl Future<Output = Result<R, LedgerError>>) -> Result<R, LedgerError> {
+        let time = Duration::from_millis(u64::try_from(end - (self.now)().0).unwrap_or(0));
+        let late = || LedgerError::Unavailable { cause: "no answer before this invocation has to report".to_owned() };
+        tokio::time::timeout(time, call).await.unwrap_or_else(|_| Err(late()))
+    }
+
+    /// Has messages come back when there is something to do, and not sooner. Those that are not hidden come back when the
+    /// queue's own time-out is over, which is harmless.
+    async fn hide(&self, back: &[(&SqsMessage, Again)]) {
+        let now = (self.now)().seconds();
+        let hidden: Vec<_> = back
+            .iter()
+            .filter_map(|(message, again)| {
+                let seconds = match again.comes_at() {
+                    Some(until) => i32::try_from((until.0 - now.0).max(i64::from(SOON_SECONDS))).ok()?,
+                    None if again.comes_soon() => SOON_SECONDS,
+                    None => return None,
+                };
+                Some((message.receipt_handle.clone()?, seconds))
+            })
+            .collect();
+        if let Err(error) = self.queue.hide(&hidden).await {
+            tracing::warn!("messages that go back to the queue come later than they could: {error}");
+        }
+    }
+
+    fn log(&self, outcome: &Outcome, parcel: &Parcel<'_>) {
+        let envelope = Some(parcel.carried.envelope());
+        outcome::log(outcome, envelope, parcel.message.message_id.as_deref(), parcel.started_at, (self.now)());
     }
 }
 
-/// The message's line in the log.
-fn log(
-    outcome: &Result<Done, Again>,
-    delivery: Option<&Delivery>,
-    message_id: Option<&str>,
-    started_at: UnixMillis,
-    now: UnixMillis,
-) {
-    let endpoint = delivery.map(Delivery::endpoint);
-    let key = delivery.map(|delivery| delivery.key().as_str());
-    let event_id = delivery.and_then(Delivery::event_id).map(|stated| stated.text.as_str());
-    let event_type = delivery.and_then(Delivery::event_type).map(|stated| stated.text.as_str());
-    let arrival_id = delivery.map(Delivery::arrival_id);
-    let duration_ms = now.0 - started_at.0;
-    match outcome {
-        Ok(Done::Landed { attempt }) => tracing::info!(
-            outcome = "landed",
-            endpoint,
-            delivery.key = key,
-            event_id,
-            event_type,
-            arrival_id,
-            message_id,
-            attempt,
-            age_ms = delivery.map(|delivery| now.0 - delivery.received_at().0),
-            duration_ms,
-            "processed, and completed in the ledger"
-        ),
-        Ok(Done::Duplicate { state }) => tracing::info!(
-            outcome = "duplicate",
-            endpoint,
-            delivery.key = key,
-            event_id,
-            event_type,
-            arrival_id,
-            message_id,
-            state = %state,
-            duration_ms,
-            "a copy of an event that is settled: nothing was run"
-        ),
-        Ok(Done::Replayed) => tracing::warn!(
-            outcome = "replayed",
-            endpoint,
-            delivery.key = key,
-            event_id,
-            event_type,
-            arrival_id,
-            message_id,
-            duration_ms,
-            "a body that came under another id before: nothing was run"
-        ),
-        Ok(Done::DeadLettered { problem }) => tracing::error!(
-            outcome = "dead_lettered",
-            message_id,
-            duration_ms,
-            "moved to the dead-letter queue: {problem}"
-        ),
-        Err(again) if again.is_expected() => tracing::info!(
-            outcome = "again",
-            endpoint,
-            delivery.key = key,
-            event_id,
-            arrival_id,
-            message_id,
-            reason = again.word(),
-            duration_ms,
-            "back to the queue: {again}"
-        ),
-        Err(again) => tracing::error!(
-            outcome = "again",
-            endpoint,
-            delivery.key = key,
-            event_id,
-            arrival_id,
-            message_id,
-            reason = again.word(),
-            duration_ms,
-            "back to the queue: {again}"
-        ),
+/// What a claim came to that wrote this record.
+fn granted_or_done(record: Record) -> Claim {
+    let last = || record.failures.last().map(|failure| failure.reason.clone()).unwrap_or_default();
+    let attempt = record.attempt;
+    match record.state {
+        State::Processing => Claim::Granted(Box::new(record)),
+        State::Failed => Claim::Done(Done::Failed { reason: last(), word: "interrupted", attempt }),
+        State::Parked => Claim::Done(Done::Parked { reason: last(), attempt }),
+        State::Waiting => {
+            let until = record.due_at.unwrap_or(record.expires_at);
+            Claim::Done(Done::Waiting { error: None, attempt, until })
+        }
+        State::Completed => Claim::Done(Done::Duplicate { state: State::Completed, other_body: false }),
     }
 }

@@ -24,8 +24,9 @@ use wharf_webhook::signature::key;
 use super::gateway::{Answer, BodyError, Request};
 use super::keys::{KeyStore, SenderUnavailable};
 use super::opening::{NotKept, Openings};
-use super::queue::{Queue, QueueUnavailable};
 use super::secrets::{SecretStore, SecretsUnavailable};
+use crate::bodies::{Bodies, BodiesUnavailable};
+use crate::queue::{Queue, QueueUnavailable};
 
 /// What a sender is told to wait before it tries again, in seconds, when the fault is ours. Zendesk retries a 503 only
 /// with a value under 60.
@@ -46,6 +47,8 @@ pub struct Ingress {
     pub openings: Openings,
     /// Keys that they publish; `None` if none of the endpoints' senders does.
     pub keys: Option<KeyStore>,
+    /// Where bodies go that are too large for the queue.
+    pub bodies: Bodies,
     /// Where deliveries go.
     pub queue: Queue,
 }
@@ -86,6 +89,8 @@ enum Rejection {
     #[error("{0}")]
     SecretsUnavailable(#[from] SecretsUnavailable),
     #[error("{0}")]
+    BodiesUnavailable(#[from] BodiesUnavailable),
+    #[error("{0}")]
     QueueUnavailable(#[from] QueueUnavailable),
     #[error(
         "the secrets and the queue together took longer than {budget_millis} ms, and the sender waits little longer"
@@ -117,6 +122,7 @@ impl Rejection {
             Rejection::NotConfirmed => "not_confirmed",
             Rejection::SenderUnavailable(_) => "sender_unavailable",
             Rejection::SecretsUnavailable(_) => "secrets_unavailable",
+            Rejection::BodiesUnavailable(_) => "bodies_unavailable",
             Rejection::QueueUnavailable(_) => "queue_unavailable",
             Rejection::OutOfTime { .. } => "out_of_time",
         }
@@ -139,6 +145,7 @@ impl Rejection {
             Rejection::NotKept(NotKept::Unavailable { .. })
             | Rejection::SenderUnavailable(_)
             | Rejection::SecretsUnavailable(_)
+            | Rejection::BodiesUnavailable(_)
             | Rejection::QueueUnavailable(_)
             | Rejection::OutOfTime { .. } => 503,
         }
@@ -201,6 +208,9 @@ impl Ingress {
         };
         let delivery = Delivery::accept(&event, arrival, body);
         let message = message::encode(&delivery)?;
+        if let Some(reference) = message::reference(&delivery) {
+            self.bodies.put(&reference, &delivery).await?;
+        }
         let message_id = self.queue.send(message, &endpoint.name).await?;
         Ok(Entry::Queued { delivery: Box::new(delivery), message_id })
     }

@@ -14,7 +14,6 @@ pub mod ingress;
 pub mod secrets;
 pub mod opening;
 pub mod keys;
-pub mod queue;
 
 use std::process::ExitCode;
 
@@ -24,14 +23,15 @@ use self::gateway::{Answer, Request};
 use self::ingress::Ingress;
 use self::keys::KeyStore;
 use self::opening::Openings;
-use self::queue::Queue;
 use self::secrets::SecretStore;
 use crate::aws;
+use crate::bodies::Bodies;
 use crate::environment::Environment;
 use crate::process::{self, now};
+use crate::queue::Queue;
 
 /// The variables that the template sets for the receiver.
-pub const ENVIRONMENT: [&str; 3] = ["WHARF_STAGE", "WHARF_QUEUE_URL", "WHARF_PUBLIC_URL"];
+pub const ENVIRONMENT: [&str; 4] = ["WHARF_STAGE", "WHARF_QUEUE_URL", "WHARF_BUCKET", "WHARF_PUBLIC_URL"];
 
 /// Serves requests until Lambda ends the process. If something that the receiver needs is missing, it does not start, and
 /// its log says all that is missing in one message.
@@ -41,7 +41,7 @@ pub async fn run() -> ExitCode {
 
 async fn serve() -> Result<(), lambda_runtime::Error> {
     let mut environment = Environment::default();
-    let [stage, queue_url, public_url] = ENVIRONMENT.map(|name| environment.variable(name));
+    let [stage, queue_url, bucket, public_url] = ENVIRONMENT.map(|name| environment.variable(name));
     let endpoints = environment.endpoints();
     let configuration = aws::configuration(&mut environment);
     let endpoints = environment.complete(endpoints)?;
@@ -52,7 +52,8 @@ async fn serve() -> Result<(), lambda_runtime::Error> {
     let openings = Openings::new(ssm, &stage);
     let keys = endpoints.iter().any(|endpoint| endpoint.terms.scheme.publishes_key()).then(KeyStore::new);
     let queue = Queue::new(aws_sdk_sqs::Client::new(&configuration), queue_url);
-    let ingress = Ingress { endpoints, public_url, secrets, openings, keys, queue };
+    let bodies = Bodies::new(aws_sdk_s3::Client::new(&configuration), bucket);
+    let ingress = Ingress { endpoints, public_url, secrets, openings, keys, bodies, queue };
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Request>| -> Result<Answer, lambda_runtime::Error> {
         Ok(ingress.receive(event.payload, now()).await)
     }))

@@ -3,6 +3,9 @@
 //! API Gateway hands some bodies over as text and some as base64. The consumer's record holds the digest of the body that
 //! came out of the queue; the literals here are the digests of what was posted.
 
+use wharf_ops::log_tail::Line;
+use wharf_webhook::idempotency::Digest;
+
 use crate::harness::{Wharf, sample};
 
 #[tokio::test]
@@ -37,6 +40,53 @@ async fn form_and_non_utf8_bodies_keep_their_exact_bytes() {
         pairs.extend(content_type.map(|content_type| ("content-type", content_type)));
         let answer = wharf.post("github", wharf.signed("github", &pairs, body), body).await;
         assert_eq!(answer.status, 200, "{id}: {}", answer.body);
-        assert_eq!(wharf.completed("github", id).await.body_sha256.as_deref(), Some(digest), "{id}");
+        assert_eq!(wharf.completed("github", id).await.body_sha256, digest, "{id}");
     }
+}
+
+#[tokio::test]
+async fn a_body_over_192_kib_travels_by_the_bucket_and_lands_as_it_was_signed() {
+    let wharf = Wharf::start().await;
+    let body = format!(r#"{{"id":"o-1","text":"{}"}}"#, "ü".repeat(300 * 1024 / 2));
+    assert_eq!(wharf.order(&body).await.status, 200);
+    let record = wharf.completed("shop", "o-1").await;
+    assert_eq!(record.body_sha256, Digest::of(body.as_bytes()).to_string());
+    let is_it = |line: &Line| line.number("body_bytes") == Some(i64::try_from(body.len()).unwrap());
+    let line =
+        wharf.logged("the handler has the whole body", |line| is_it(line) && line.text("outcome").is_none()).await;
+    assert_eq!(line.text("endpoint"), Some("shop"));
+}
+
+#[tokio::test]
+async fn a_body_that_is_missing_from_the_bucket_or_was_changed_fails_its_event_and_says_so() {
+    let wharf = Wharf::start().await;
+    wharf.pause().await;
+    let body = |id: &str| format!(r#"{{"id":"{id}","text":"{}"}}"#, "x".repeat(200 * 1024));
+    let (s3, bucket) = (wharf.s3(), wharf.stack.facts().bucket.clone());
+    wharf.order(&body("missing")).await;
+    let objects = s3.list_objects_v2().bucket(&bucket).send().await.unwrap().contents.unwrap();
+    assert_eq!(objects.len(), 1);
+    let key = objects[0].key().unwrap();
+    assert!(key.starts_with(&format!("bodies/{}/", Digest::of(body("missing").as_bytes()))), "{key}");
+    s3.delete_object().bucket(&bucket).key(key).send().await.unwrap();
+    wharf.order(&body("changed")).await;
+    let objects = s3.list_objects_v2().bucket(&bucket).send().await.unwrap().contents.unwrap();
+    let changed = s3.put_object().bucket(&bucket).key(objects[0].key().unwrap());
+    changed.body(b"another".to_vec().into()).send().await.unwrap();
+    wharf.resume().await;
+    let reason = async |id| wharf.in_state(id, "failed").await.failures.remove(0).reason;
+    assert_eq!(reason("missing").await, format!("its body is not in the bucket any more: {key}"));
+    assert_eq!(reason("changed").await, "the stored body is not the one that was signed: its digest is another");
+    assert_eq!(wharf.handled().await, 0);
+}
+
+#[tokio::test]
+async fn while_the_bucket_is_gone_a_large_body_gets_503_and_is_not_in_the_queue() {
+    let wharf = Wharf::start().await;
+    wharf.pause().await;
+    wharf.s3().delete_bucket().bucket(&wharf.stack.facts().bucket).send().await.unwrap();
+    let answer = wharf.order(&format!(r#"{{"id":"o-1","text":"{}"}}"#, "x".repeat(200 * 1024))).await;
+    assert_eq!((answer.status, answer.headers["retry-after"].to_str().unwrap()), (503, "30"));
+    assert_eq!(wharf.messages(&wharf.stack.facts().queue_url).await, 0);
+    assert_eq!(wharf.order(r#"{"id":"o-2"}"#).await.status, 200, "small ones have no need of it");
 }

@@ -6,9 +6,21 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
+};
 use aws_sdk_sqs::types::{MessageSystemAttributeName, QueueAttributeName};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use wharf::bodies::Bodies;
+use wharf::consumer::batch::Consumer;
+use wharf::consumer::dead_letter::DeadLetterQueue;
+use wharf::consumer::event_bus::EventBus;
+use wharf::housekeeper::errands::Errands;
+use wharf::ledger::Ledger;
 pub use wharf::process::now;
+use wharf::queue::Queue;
+use wharf_ops::consumption;
+use wharf_ops::deployment::Deployment;
 use wharf_ops::emulator::Port;
 use wharf_ops::log_tail::{Function, Line, LogTail};
 use wharf_ops::project::Project;
@@ -68,6 +80,7 @@ impl Wharf {
             endpoints: endpoints.to_owned(),
             receiver: receiver(),
             consumer,
+            housekeeper: env!("CARGO_BIN_EXE_housekeeper").into(),
             secrets: secrets
                 .iter()
                 .map(|(name, secret)| ((*name).to_owned(), (*secret).to_owned()))
@@ -127,7 +140,12 @@ impl Wharf {
 
     /// The delivery of an order, made by the code that the receiver runs.
     pub fn delivery(&self, id: &str) -> Delivery {
-        let body = format!(r#"{{"id":"{id}","type":"paid"}}"#).into_bytes();
+        self.delivery_of(&format!(r#"{{"id":"{id}","type":"paid"}}"#), now())
+    }
+
+    /// The delivery of an order with this body, received at some time.
+    pub fn delivery_of(&self, body: &str, received_at: UnixMillis) -> Delivery {
+        let body = body.as_bytes().to_vec();
         let endpoint = self.endpoint("shop");
         let headers = self.signed("shop", &[], &body);
         let secrets = Secrets::parse(self.secret("shop"), &endpoint.terms.scheme).unwrap();
@@ -138,8 +156,8 @@ impl Wharf {
         let arrival = Arrival {
             endpoint: "shop".into(),
             provider: "generic".into(),
-            arrival_id: format!("arrival-{id}"),
-            received_at: now(),
+            arrival_id: format!("arrival-{}", received_at.0),
+            received_at,
             content_type: None,
             headers: vec![],
             replay_guard: false,
@@ -170,12 +188,74 @@ impl Wharf {
     }
 
     pub async fn records(&self, endpoint: &str, id: &str) -> Vec<RecordView> {
-        records::find(self.stack.facts(), endpoint, id).await.unwrap()
+        records::find(&self.deployment(), endpoint, id).await.unwrap()
+    }
+
+    /// How operators reach it.
+    pub fn deployment(&self) -> Deployment {
+        self.stack.facts().deployment()
+    }
+
+    pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
+        aws_sdk_dynamodb::Client::new(&self.stack.facts().configuration())
+    }
+
+    pub fn s3(&self) -> aws_sdk_s3::Client {
+        aws_sdk_s3::Client::new(&self.stack.facts().configuration())
+    }
+
+    /// The ledger, as the functions have it.
+    pub fn ledger(&self) -> Ledger {
+        Ledger::new(self.dynamodb(), self.stack.facts().table.clone())
+    }
+
+    /// The housekeeper's errands, to be run when a test wants them run.
+    pub fn errands(&self) -> Errands {
+        Errands { ledger: self.ledger(), queue: self.queue(), now }
+    }
+
+    pub fn queue(&self) -> Queue {
+        Queue::new(self.sqs.clone(), self.stack.facts().queue_url.clone())
+    }
+
+    /// A consumer in the test's own process, which processes batches that the test makes.
+    pub fn consumer<H>(&self, handler: H) -> Consumer<H> {
+        let facts = self.stack.facts();
+        let configuration = facts.configuration();
+        let event_bus = self.stack.output("EventBusName").unwrap().to_owned();
+        let event_bridge = aws_sdk_eventbridge::Client::new(&configuration);
+        Consumer {
+            endpoints: self.endpoints.clone(),
+            ledger: self.ledger(),
+            queue: self.queue(),
+            bodies: Bodies::new(aws_sdk_s3::Client::new(&configuration), facts.bucket.clone()),
+            event_bus: EventBus::new(event_bridge, event_bus, facts.bucket.clone()),
+            dead_letters: DeadLetterQueue::new(self.sqs.clone(), facts.dead_letter_queue_url.clone()),
+            handler,
+            now,
+        }
+    }
+
+    /// Makes the table of `examples/orders.rs`.
+    pub async fn make_orders_table(&self) {
+        let definition = AttributeDefinition::builder().attribute_name("id").attribute_type(ScalarAttributeType::S);
+        let definition = definition.build().unwrap();
+        let key = KeySchemaElement::builder().attribute_name("id").key_type(KeyType::Hash).build().unwrap();
+        let call = self.dynamodb().create_table().table_name("orders").billing_mode(BillingMode::PayPerRequest);
+        call.attribute_definitions(definition).key_schema(key).send().await.unwrap();
+    }
+
+    /// How often a product was sold, as `examples/orders.rs` counts.
+    pub async fn sold(&self, product: &str) -> i64 {
+        let id = AttributeValue::S(format!("product {product}"));
+        let call = self.dynamodb().get_item().table_name("orders").key("id", id).consistent_read(true);
+        let item = call.send().await.unwrap().item.unwrap_or_default();
+        item.get("sold").map_or(0, |sold| sold.as_n().unwrap().parse().unwrap())
     }
 
     /// How many records there are in all.
     pub async fn record_count(&self) -> i32 {
-        let dynamodb = aws_sdk_dynamodb::Client::new(&self.stack.facts().configuration());
+        let dynamodb = self.dynamodb();
         dynamodb.scan().table_name(&self.stack.facts().table).consistent_read(true).send().await.unwrap().count()
     }
 
@@ -238,29 +318,82 @@ impl Wharf {
         answer.messages().iter().map(|message| (message.body().unwrap().to_owned(), reason(message))).collect()
     }
 
-    /// Has messages that go back to the queue come again after a second, instead of the three minutes of the template:
-    /// the test is about what happens then.
-    pub async fn messages_come_back_after_a_second(&self) {
+    /// Has messages whose worker died come again after some seconds, instead of the three minutes of the template: the test
+    /// is about what happens then.
+    pub async fn messages_come_back_after(&self, seconds: u32) {
         let call = self.sqs.set_queue_attributes().queue_url(&self.stack.facts().queue_url);
-        call.attributes(QueueAttributeName::VisibilityTimeout, "1").send().await.unwrap();
+        call.attributes(QueueAttributeName::VisibilityTimeout, seconds.to_string()).send().await.unwrap();
+    }
+
+    /// Lets the time pass that a lease lasts, by moving its end to now.
+    pub async fn the_lease_ends(&self, record: &RecordView) {
+        self.change(record, "SET lease_until = :at", now().seconds().0).await;
+    }
+
+    /// Lets the time pass until a waiting event is due.
+    pub async fn is_due(&self, record: &RecordView) {
+        self.change(record, "SET due_at = :at, open_at = :at", now().seconds().0).await;
+    }
+
+    /// Has an event that waits in the queue wait for some seconds.
+    pub async fn is_due_in(&self, record: &RecordView, seconds: i64) {
+        self.change(record, "SET due_at = :at", now().seconds().0 + seconds).await;
+    }
+
+    /// Takes back what the housekeeper noted after it had sent a message.
+    pub async fn is_unsent(&self, record: &RecordView) {
+        self.change(record, "SET open_at = :at REMOVE sent_at", now().seconds().0).await;
+    }
+
+    /// Changes a record behind everybody's back.
+    pub async fn change(&self, record: &RecordView, update: &str, at: i64) {
+        let call = self.dynamodb().update_item().table_name(&self.stack.facts().table);
+        call.key("event_key", AttributeValue::S(record.event_key.clone()))
+            .key("body_key", AttributeValue::S(record.body_key.clone()))
+            .update_expression(update)
+            .condition_expression("attribute_exists(event_key)")
+            .expression_attribute_values(":at", AttributeValue::N(at.to_string()))
+            .send()
+            .await
+            .unwrap();
+    }
+
+    /// Stops the consumption of the queue.
+    pub async fn pause(&self) {
+        consumption::pause(&self.deployment()).await.unwrap();
+    }
+
+    /// Starts it again.
+    pub async fn resume(&self) {
+        consumption::resume(&self.deployment()).await.unwrap();
     }
 
     pub fn sqs(&self) -> &aws_sdk_sqs::Client {
         &self.sqs
     }
 
+    /// As [`Wharf::logged`], with a patience of its own.
+    pub async fn logged_within(&self, seconds: u64, what: &str, is_it: impl Fn(&Line) -> bool) -> Line {
+        let ask = async || self.log().await.into_iter().find(|line| is_it(line));
+        self.until_within(Duration::from_secs(seconds), what, ask).await
+    }
+
     /// Asks again and again until there is an answer.
-    pub async fn until<T>(&self, what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    pub async fn until<T>(&self, what: &str, ask: impl AsyncFnMut() -> Option<T>) -> T {
+        self.until_within(PATIENCE, what, ask).await
+    }
+
+    async fn until_within<T>(&self, patience: Duration, what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
         let started = Instant::now();
         loop {
             if let Some(answer) = ask().await {
                 return answer;
             }
-            if started.elapsed() > PATIENCE {
+            if started.elapsed() > patience {
                 let log: Vec<_> = self.log().await.into_iter().map(|line| line.fields.to_string()).collect();
                 panic!(
                     "waited {} s until {what}.\nThe functions logged:\n{}\nThe emulator's last words:\n{}",
-                    PATIENCE.as_secs(),
+                    patience.as_secs(),
                     log.join("\n"),
                     self.stack.emulator().last_words()
                 );

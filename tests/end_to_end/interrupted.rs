@@ -1,135 +1,255 @@
-//! A consumer may die, fail or panic at any moment: nothing is lost, and the next one finishes.
+//! A worker may die at any moment: nothing is lost, and the next one finishes, or a person judges.
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
 use serde_json::json;
 use wharf::Delivery;
-use wharf::consumer::HandlerError;
 use wharf::consumer::batch::Consumer;
-use wharf::consumer::dead_letter::DeadLetterQueue;
-use wharf::consumer::ledger::Ledger;
-use wharf_ops::log_tail::{Function, Line};
+use wharf::consumer::{Effects, HandlerError};
+use wharf_ops::log_tail::Line;
+use wharf_ops::records::RecordView;
 use wharf_webhook::clock::UnixMillis;
 use wharf_webhook::message;
 
 use crate::harness::{ENDPOINTS, Wharf, now, orders_consumer};
 
 impl Wharf {
-    /// Lets the time pass that a lease lasts, by moving its end to now.
-    async fn the_lease_ends(&self, event_key: &str, body_key: &str) {
-        let dynamodb = aws_sdk_dynamodb::Client::new(&self.stack.facts().configuration());
-        dynamodb
-            .update_item()
-            .table_name(&self.stack.facts().table)
-            .key("event_key", AttributeValue::S(event_key.to_owned()))
-            .key("body_key", AttributeValue::S(body_key.to_owned()))
-            .update_expression("SET lease_until = :now")
-            .condition_expression("attribute_exists(lease_until)")
-            .expression_attribute_values(":now", AttributeValue::N(now().seconds().0.to_string()))
-            .send()
-            .await
-            .unwrap();
+    /// With the consumer of `examples/orders.rs` and its table; `policy` is what the endpoint `shop` says of processing.
+    pub async fn start_with_orders(policy: &str) -> Wharf {
+        Wharf::start_with_orders_of(policy, orders_consumer()).await
     }
 
-    async fn bookings(&self, order: &str) -> Vec<Line> {
+    pub async fn start_with_orders_of(policy: &str, consumer: PathBuf) -> Wharf {
+        let wharf = Wharf::start_with(&format!("{ENDPOINTS}{policy}\n"), consumer, &[]).await;
+        wharf.make_orders_table().await;
+        wharf
+    }
+
+    pub async fn bookings(&self, order: &str) -> Vec<Line> {
         let is_it = |line: &Line| line.text("message") == Some("booked") && line.text("order") == Some(order);
         self.log().await.into_iter().filter(is_it).collect()
     }
+
+    /// The record of an order, once it is in a state.
+    pub async fn in_state(&self, order: &str, state: &str) -> RecordView {
+        self.until(&format!("{order} is {state}"), async || {
+            self.records("shop", order).await.into_iter().find(|record| record.state == state)
+        })
+        .await
+    }
+
+    /// Processes a batch of messages in this test's process, with `seconds` until Lambda would end the invocation. Returns the
+    /// numbers of the messages that go back to the queue.
+    pub async fn process<H, F, T>(&self, handler: H, seconds: i64, messages: &[String]) -> Vec<usize>
+    where
+        H: Fn(Delivery) -> F + Clone + Send + 'static,
+        F: Future<Output = Result<T, HandlerError>> + Send + 'static,
+        T: Into<Effects> + Send + 'static,
+    {
+        self.process_received(handler, seconds, messages, 1).await
+    }
+
+    /// The same for messages that were received so often.
+    pub async fn process_received<H, F, T>(
+        &self,
+        handler: H,
+        seconds: i64,
+        messages: &[String],
+        receives: u32,
+    ) -> Vec<usize>
+    where
+        H: Fn(Delivery) -> F + Clone + Send + 'static,
+        F: Future<Output = Result<T, HandlerError>> + Send + 'static,
+        T: Into<Effects> + Send + 'static,
+    {
+        self.process_by(&self.consumer(handler), seconds, messages, receives).await
+    }
+
+    /// The same by a consumer that the test made.
+    pub async fn process_by<H, F, T>(
+        &self,
+        consumer: &Consumer<H>,
+        seconds: i64,
+        messages: &[String],
+        receives: u32,
+    ) -> Vec<usize>
+    where
+        H: Fn(Delivery) -> F + Clone + Send + 'static,
+        F: Future<Output = Result<T, HandlerError>> + Send + 'static,
+        T: Into<Effects> + Send + 'static,
+    {
+        let records = messages.iter().enumerate().map(|(number, message)| {
+            let attributes = json!({ "ApproximateReceiveCount": receives.to_string() });
+            json!({ "messageId": number.to_string(), "body": message, "attributes": attributes })
+        });
+        let batch = json!({ "Records": records.collect::<Vec<_>>() });
+        let deadline = UnixMillis(now().0 + seconds * 1000);
+        let response = consumer.process(serde_json::from_value(batch).unwrap(), deadline).await;
+        assert!(now() < deadline, "the invocation ended before it could report");
+        response.batch_item_failures.into_iter().map(|back| back.item_identifier.parse().unwrap()).collect()
+    }
+
+    pub fn messages_of(&self, orders: &[&str]) -> Vec<String> {
+        orders.iter().map(|order| message::encode(&self.delivery(order)).unwrap()).collect()
+    }
+
+    async fn states(&self, orders: &[&str]) -> Vec<String> {
+        let mut states = Vec::new();
+        for order in orders {
+            states.push(self.records("shop", order).await.remove(0).state);
+        }
+        states
+    }
 }
 
-/// Runs an order whose first attempt ends in this way, and returns what the second one did.
-async fn the_first_attempt_ends_by(drill: &str) -> (Wharf, Vec<Line>) {
-    let wharf = Wharf::start_with(ENDPOINTS, orders_consumer(), &[]).await;
-    wharf.messages_come_back_after_a_second().await;
-    let answer = wharf.order(&format!(r#"{{"id":"o-1","type":"paid","drill":"{drill}"}}"#)).await;
-    assert_eq!(answer.status, 200, "{}", answer.body);
-
-    // The message comes back while the dead worker's lease still holds, and is not touched.
-    let is_held = |line: &Line| line.function == Function::Consumer && line.text("reason") == Some("held");
-    wharf.logged("the lease keeps others off", is_held).await;
-    let record = wharf.records("shop", "o-1").await.remove(0);
-    assert_eq!((&*record.state, record.attempt), ("processing", 1));
-    assert!(record.lease_until.unwrap() > now().seconds().0, "{record:?}");
-    assert!(wharf.bookings("o-1").await.is_empty());
-
-    wharf.the_lease_ends(&record.event_key, &record.body_key).await;
-    let record = wharf.completed("shop", "o-1").await;
-    assert_eq!(record.attempt, 2);
-    wharf.queue_is_empty().await;
-    let bookings = wharf.bookings("o-1").await;
-    assert_eq!(bookings.len(), 1);
-    (wharf, bookings)
+fn id(delivery: &Delivery) -> String {
+    delivery.event_id().unwrap().text.clone()
 }
 
 #[tokio::test]
 async fn a_consumer_killed_between_claim_and_completion_loses_nothing_and_the_next_one_finishes() {
-    let (wharf, bookings) = the_first_attempt_ends_by("crash").await;
-    assert_eq!(bookings[0].number("attempt"), Some(2));
+    let wharf = Wharf::start_with_orders("").await;
+    wharf.messages_come_back_after(3).await;
+    assert_eq!(wharf.order(r#"{"id":"o-1","type":"paid","drill":"crash"}"#).await.status, 200);
+    let record = wharf.in_state("o-1", "processing").await;
+    assert!(record.lease_until.unwrap() > now().seconds(), "{record:?}");
+    assert_eq!(wharf.sold("tea").await, 0);
+    wharf.the_lease_ends(&record).await;
+    let record = wharf.completed("shop", "o-1").await;
+    assert_eq!((record.attempt, record.interruptions), (2, 1));
+    assert_eq!(record.failures.len(), 1);
+    wharf.queue_is_empty().await;
+    assert_eq!(wharf.bookings("o-1").await.len(), 1);
+    assert_eq!(wharf.sold("tea").await, 1);
     assert_eq!(wharf.messages(&wharf.stack.facts().dead_letter_queue_url).await, 0);
 }
 
 #[tokio::test]
-async fn a_handler_that_panics_is_run_again() {
-    let (wharf, _) = the_first_attempt_ends_by("panic").await;
-    let reasons = |line: &Line| line.text("reason") == Some("handler_panicked");
-    assert_eq!(wharf.log().await.into_iter().filter(reasons).count(), 1);
+async fn what_was_cut_short_is_parked_where_the_endpoint_says_so_and_holds_its_message() {
+    let wharf = Wharf::start_with_orders("on_interrupted = \"park\"").await;
+    wharf.messages_come_back_after(3).await;
+    wharf.order(r#"{"id":"o-1","type":"paid","drill":"crash"}"#).await;
+    let record = wharf.in_state("o-1", "processing").await;
+    wharf.the_lease_ends(&record).await;
+    let record = wharf.in_state("o-1", "parked").await;
+    assert!(record.holds_message);
+    wharf.queue_is_empty().await;
+    // A repetition of the sender changes nothing.
+    wharf.order(r#"{"id":"o-1","type":"paid","drill":"crash"}"#).await;
+    wharf.logged("it is a duplicate", |line| line.text("outcome") == Some("duplicate")).await;
+    assert!(wharf.bookings("o-1").await.is_empty());
+    assert_eq!(wharf.in_state("o-1", "parked").await, record);
 }
 
 #[tokio::test]
-async fn a_handler_that_fails_is_run_again_and_the_log_says_why_it_failed() {
-    let (wharf, _) = the_first_attempt_ends_by("fail").await;
-    let line = wharf.logged("the reason is logged", |line| line.text("reason") == Some("handler_failed")).await;
-    assert_eq!(line.text("message"), Some("back to the queue: the handler failed: the warehouse is closed"));
+async fn what_kills_its_worker_each_time_comes_to_an_end_and_nine_neighbours_complete() {
+    let wharf = Wharf::start_with_orders("retry = { attempts = 3 }").await;
+    wharf.messages_come_back_after(2).await;
+    wharf.pause().await;
+    wharf.order(r#"{"id":"poison","type":"paid","product":"arsenic","drill":"crash","until_attempt":99}"#).await;
+    for number in 1..=9 {
+        wharf.order(&format!(r#"{{"id":"o-{number}","type":"paid"}}"#)).await;
+    }
+    wharf.resume().await;
+    let orders: Vec<String> = (1..=9).map(|number| format!("o-{number}")).collect();
+    wharf
+        .until("the poison has failed and its neighbours are completed", async || {
+            let mut open = 0;
+            for order in orders.iter().map(String::as_str).chain(["poison"]) {
+                for record in wharf.records("shop", order).await {
+                    if record.state == "processing" {
+                        open += 1;
+                        wharf.the_lease_ends(&record).await;
+                    }
+                }
+            }
+            let is_over = open == 0 && !wharf.records("shop", "poison").await.is_empty();
+            (is_over && wharf.records("shop", "poison").await[0].state == "failed").then_some(())
+        })
+        .await;
+    let poison = wharf.in_state("poison", "failed").await;
+    assert_eq!((poison.attempt, poison.holds_message), (3, true));
+    for order in &orders {
+        let record = wharf.completed("shop", order).await;
+        assert!(record.attempt <= 2, "it was taken along once at most: {record:?}");
+    }
+    assert_eq!((wharf.sold("tea").await, wharf.sold("arsenic").await), (9, 0));
+    wharf.queue_is_empty().await;
+    assert_eq!(wharf.messages(&wharf.stack.facts().dead_letter_queue_url).await, 0);
 }
 
-/// Processes the orders `o-1` and `o-2` in one batch, with four seconds until Lambda ends the invocation, of which three are
-/// kept back for reporting. Returns the orders that go back to the queue, and the two records' states.
-async fn one_batch<F>(
-    wharf: &Wharf,
-    handler: impl Fn(Delivery) -> F + Clone + Send + 'static,
-) -> (Vec<String>, [String; 2])
-where
-    F: Future<Output = Result<(), HandlerError>> + Send + 'static,
-{
-    let facts = wharf.stack.facts();
-    let configuration = facts.configuration();
-    let consumer = Consumer::new(
-        Ledger::new(aws_sdk_dynamodb::Client::new(&configuration), facts.table.clone()),
-        DeadLetterQueue::new(wharf.sqs().clone(), facts.dead_letter_queue_url.clone()),
-        handler,
-        now,
-    );
-    let record = |id: &str| json!({ "messageId": id, "body": message::encode(&wharf.delivery(id)).unwrap() });
-    let batch = json!({ "Records": [record("o-1"), record("o-2")] });
-    let deadline = UnixMillis(now().0 + 4_000);
-    let response = consumer.process(serde_json::from_value(batch).unwrap(), deadline).await;
-    assert!(now() < deadline);
-    let back = response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect();
-    let state = async |id| wharf.records("shop", id).await.remove(0).state;
-    (back, [state("o-1").await, state("o-2").await])
+#[tokio::test]
+async fn what_was_interrupted_before_runs_alone_after_its_batch_and_those_first_that_died_seldom() {
+    let wharf = Wharf::start().await;
+    let orders = ["died-twice", "new-1", "died-once", "new-2"];
+    let messages = wharf.messages_of(&orders);
+    // A worker that takes a message and is never heard of again.
+    let dies = async |_: Delivery| -> Result<(), HandlerError> { std::future::pending().await };
+    for (order, times) in [("died-twice", 2), ("died-once", 1)] {
+        let message = wharf.messages_of(&[order]);
+        for _ in 0..times {
+            let process = wharf.process(dies, 60, &message);
+            let _ = tokio::time::timeout(std::time::Duration::from_secs(1), process).await;
+            wharf.the_lease_ends(&wharf.in_state(order, "processing").await).await;
+        }
+    }
+    let (at_once, order_of_events) = (Arc::new(Mutex::new(0)), Arc::new(Mutex::new(Vec::new())));
+    let (counted, seen) = (Arc::clone(&at_once), Arc::clone(&order_of_events));
+    let handler = move |delivery: Delivery| {
+        let (counted, seen) = (Arc::clone(&counted), Arc::clone(&seen));
+        async move {
+            *counted.lock().unwrap() += 1;
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+            let together = std::mem::take(&mut *counted.lock().unwrap());
+            seen.lock().unwrap().push((id(&delivery), delivery.attempt(), together));
+            Ok::<(), HandlerError>(())
+        }
+    };
+    assert!(wharf.process(handler, 60, &messages).await.is_empty());
+    let seen = order_of_events.lock().unwrap().clone();
+    // The first of the two new ones that ends takes the count of both.
+    assert_eq!(seen[0].2 + seen[1].2, 2, "{seen:?}");
+    assert!(seen[..2].iter().all(|(id, attempt, _)| id.starts_with("new-") && *attempt == 1), "{seen:?}");
+    assert_eq!(seen[2..], [("died-once".to_owned(), 2, 1), ("died-twice".to_owned(), 3, 1)]);
+}
+
+#[tokio::test]
+async fn what_runs_alone_goes_back_unclaimed_if_the_batch_took_all_the_time() {
+    let wharf = Wharf::start().await;
+    let dies = async |_: Delivery| -> Result<(), HandlerError> { std::future::pending().await };
+    let messages = wharf.messages_of(&["o-1"]);
+    let _ = tokio::time::timeout(std::time::Duration::from_secs(1), wharf.process(dies, 60, &messages)).await;
+    wharf.the_lease_ends(&wharf.in_state("o-1", "processing").await).await;
+    let before = wharf.in_state("o-1", "processing").await;
+    assert_eq!(wharf.process(async |_| Ok(()), 7, &messages).await, [0]);
+    assert_eq!(wharf.in_state("o-1", "processing").await, before);
 }
 
 #[tokio::test]
 async fn a_handler_that_hangs_is_cut_off_before_the_deadline_and_its_neighbour_lands() {
     let wharf = Wharf::start().await;
-    let hang = async |delivery: Delivery| {
-        if delivery.event_id().unwrap().text == "o-1" {
+    let hangs = async |delivery: Delivery| {
+        if id(&delivery) == "o-1" {
             std::future::pending::<()>().await;
         }
         Ok(())
     };
-    let (back, states) = one_batch(&wharf, hang).await;
-    assert_eq!(back, ["o-1"]);
-    assert_eq!(states, ["processing", "completed"]);
+    assert_eq!(wharf.process(hangs, 5, &wharf.messages_of(&["o-1", "o-2"])).await, [0]);
+    assert_eq!(wharf.states(&["o-1", "o-2"]).await, ["waiting", "completed"]);
+    let reason = &wharf.records("shop", "o-1").await[0].failures[0].reason;
+    assert!(reason.starts_with("the handler took longer than the "), "{reason}");
 }
 
 #[tokio::test]
 async fn a_handler_that_panics_before_it_first_waits_hurts_only_its_own_event() {
     let wharf = Wharf::start().await;
-    let panic_at_once = |delivery: Delivery| {
-        assert_ne!(delivery.event_id().unwrap().text, "o-1", "a bug in the handler");
+    let panics = |delivery: Delivery| {
+        assert_ne!(id(&delivery), "o-1", "a bug in the handler");
         std::future::ready(Ok(()))
     };
-    let (back, states) = one_batch(&wharf, panic_at_once).await;
-    assert_eq!(back, ["o-1"]);
-    assert_eq!(states, ["processing", "completed"]);
+    assert_eq!(wharf.process(panics, 10, &wharf.messages_of(&["o-1", "o-2"])).await, [0]);
+    assert_eq!(wharf.states(&["o-1", "o-2"]).await, ["waiting", "completed"]);
+    let reason = &wharf.records("shop", "o-1").await[0].failures[0].reason;
+    assert!(reason.starts_with("the handler panicked: assertion `left != right` failed: a bug"), "{reason}");
 }

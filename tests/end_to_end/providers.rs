@@ -214,7 +214,7 @@ async fn with_a_replay_guard_a_captured_body_under_a_new_id_runs_nothing() {
     post("github", "genuine").await;
     wharf.completed("github", "genuine").await;
     post("github", "captured").await;
-    wharf.logged("the replay", |line| line.text("outcome") == Some("replayed")).await;
+    wharf.logged("the replay", |line| line.text("outcome") == Some("repeated_body")).await;
     assert!(wharf.records("github", "captured").await.is_empty());
     // The genuine one again is a duplicate of itself, and not a replay.
     post("github", "genuine").await;

@@ -73,6 +73,7 @@ impl Receiver {
             .env("AWS_SECRET_ACCESS_KEY", &facts.secret_access_key)
             .env("WHARF_STAGE", "local")
             .env("WHARF_QUEUE_URL", &facts.queue_url)
+            .env("WHARF_BUCKET", &facts.bucket)
             .env("WHARF_PUBLIC_URL", "https://hooks.example.com")
             .env("HTTPS_PROXY", proxy)
             .env("SSL_CERT_FILE", authority)

@@ -9,11 +9,20 @@
 //! | [`emulator`] | the emulator of AWS, as a process |
 //! | [`stack`] | the local stack: the real template and the real binaries on the emulator |
 //! | [`aws`] | the way to an account of AWS |
+//! | [`deployment`] | how to reach a deployment: the local stack, or a stage on AWS |
 //! | [`opening`] | opening an endpoint for a secret that its sender brings along |
 //! | [`samples`] | the bodies in `events/`, signed and ready to be sent |
 //! | [`catalogue`] | what is known of the providers, for people |
 //! | [`vectors`] | conformance cases, judged by the code that the receiver runs |
 //! | [`records`] | the ledger's records |
+//! | [`history`] | what happened to an event |
+//! | [`contents`] | what its sender said: headers and body |
+//! | [`since`] | a point in the past, as a person names it |
+//! | [`failed`] | the failed and parked events |
+//! | [`replay`] | having an event processed again |
+//! | [`forget`] | erasing an event |
+//! | [`consumption`] | stopping the consumer, and starting it again |
+//! | [`redrive`] | from the dead-letter queue back to the queue |
 //! | [`log_tail`] | the functions' log lines as they come |
 //!
 //! Nothing here is linked into a function, and functions are used as processes only.
@@ -25,9 +34,18 @@ pub mod package;
 pub mod emulator;
 pub mod stack;
 pub mod aws;
+pub mod deployment;
 pub mod opening;
 pub mod samples;
 pub mod catalogue;
 pub mod vectors;
 pub mod records;
+pub mod history;
+pub mod contents;
+pub mod since;
+pub mod failed;
+pub mod replay;
+pub mod forget;
+pub mod consumption;
+pub mod redrive;
 pub mod log_tail;

@@ -18,6 +18,8 @@ pub enum Function {
     Receiver,
     /// The consumer.
     Consumer,
+    /// The housekeeper.
+    Housekeeper,
 }
 
 /// A line of JSON that a function logged.
@@ -43,11 +45,11 @@ impl Line {
     }
 }
 
-/// Follows the logs of both functions.
+/// Follows the logs of all functions.
 #[derive(Debug)]
 pub struct LogTail {
     client: aws_sdk_cloudwatchlogs::Client,
-    groups: [(Function, String); 2],
+    groups: [(Function, String); 3],
     since: UnixMillis,
     seen: HashSet<(Function, String, String)>,
 }
@@ -63,6 +65,7 @@ impl LogTail {
             groups: [
                 (Function::Receiver, stack.output("ReceiverLogGroup")?.to_owned()),
                 (Function::Consumer, stack.output("ConsumerLogGroup")?.to_owned()),
+                (Function::Housekeeper, stack.output("HousekeeperLogGroup")?.to_owned()),
             ],
             since,
             seen: HashSet::new(),

@@ -16,6 +16,7 @@ use wharf_webhook::endpoints::Endpoints;
 use wharf_webhook::provider::{Encoding, Scheme, SecretForm};
 
 use crate::aws;
+use crate::deployment::stack_name;
 use crate::emulator::{ACCESS_KEY_ID, Emulator, Port, REGION, SECRET_ACCESS_KEY};
 use crate::package;
 use crate::project::Project;
@@ -23,7 +24,6 @@ use crate::template;
 
 /// The stage that the local stack is.
 pub const STAGE: &str = "local";
-const STACK_NAME: &str = "wharf-local";
 const CODE_BUCKET: &str = "wharf-local-code";
 /// How long the emulator may take to create the stack.
 const DEPLOY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -39,6 +39,8 @@ pub struct Options {
     pub receiver: PathBuf,
     /// The consumer's binary.
     pub consumer: PathBuf,
+    /// The housekeeper's binary.
+    pub housekeeper: PathBuf,
     /// Secrets that are given; every other endpoint's is generated.
     pub secrets: BTreeMap<String, String>,
 }
@@ -70,6 +72,10 @@ pub struct Facts {
     pub dead_letter_queue_url: String,
     /// The ledger.
     pub table: String,
+    /// The bucket of bodies that are too large for a message.
+    pub bucket: String,
+    /// The name of the function that takes deliveries from the queue.
+    pub consumer_function: String,
     /// What it accepts.
     pub endpoints: Vec<EndpointFacts>,
 }
@@ -103,6 +109,7 @@ impl Stack {
         put_secrets(&configuration, &secrets).await?;
         upload(&emulator, "receiver", &options.receiver, &options.endpoints).await?;
         upload(&emulator, "consumer", &options.consumer, &options.endpoints).await?;
+        upload(&emulator, "housekeeper", &options.housekeeper, &options.endpoints).await?;
         let template = template::with_code(project, |function| format!("s3://{CODE_BUCKET}/{function}.zip"))?;
         let outputs = deploy(&configuration, &template)
             .await
@@ -119,6 +126,8 @@ impl Stack {
             queue_url: output("QueueUrl")?,
             dead_letter_queue_url: output("DeadLetterQueueUrl")?,
             table: output("TableName")?,
+            bucket: output("BucketName")?,
+            consumer_function: output("ConsumerFunction")?,
             endpoints: endpoints
                 .iter()
                 .map(|endpoint| EndpointFacts {
@@ -164,8 +173,8 @@ impl Stack {
             variables: BTreeMap<String, String>,
         }
         let mut variables = BTreeMap::new();
-        for function in ["receiver", "consumer"] {
-            let name = format!("{STACK_NAME}-{function}");
+        for function in ["receiver", "consumer", "housekeeper"] {
+            let name = format!("{}-{function}", stack_name(STAGE));
             let url = format!("{}/2015-03-31/functions/{name}/configuration", self.emulator.url());
             let answer = reqwest::get(&url).await.with_context(|| format!("cannot ask for {name}"))?;
             let text = answer.text().await.with_context(|| format!("cannot ask for {name}"))?;
@@ -301,7 +310,7 @@ async fn deploy(configuration: &SdkConfig, template: &str) -> Result<BTreeMap<St
     let cloudformation = aws_sdk_cloudformation::Client::new(configuration);
     cloudformation
         .create_stack()
-        .stack_name(STACK_NAME)
+        .stack_name(stack_name(STAGE))
         .template_body(template)
         .parameters(Parameter::builder().parameter_key("Stage").parameter_value(STAGE).build())
         .capabilities(Capability::CapabilityIam)
@@ -311,7 +320,7 @@ async fn deploy(configuration: &SdkConfig, template: &str) -> Result<BTreeMap<St
         .context("the emulator does not take infra/template.yaml")?;
     let deadline = tokio::time::Instant::now() + DEPLOY_TIMEOUT;
     loop {
-        let described = cloudformation.describe_stacks().stack_name(STACK_NAME).send().await;
+        let described = cloudformation.describe_stacks().stack_name(stack_name(STAGE)).send().await;
         let described = described.context("cannot ask the emulator for the stack")?;
         let stack = described.stacks().first().context("the emulator has lost the stack")?;
         match stack.stack_status() {

@@ -57,6 +57,74 @@ fn an_endpoint_that_does_not_exist_is_answered_with_those_that_do() {
     assert!(error.starts_with("error: endpoints.toml has no endpoint \"no-such-endpoint\"; it has "), "{error}");
 }
 
+/// What it says with a folder in which no local stack is up.
+fn ops_without_a_stack(arguments: &[&str]) -> Output {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ops-without-a-stack");
+    Command::new(env!("CARGO_BIN_EXE_wharf-ops")).args(arguments).env("WHARF_OPS_FOLDER", folder).output().unwrap()
+}
+
+#[test]
+fn without_a_local_stack_every_operators_command_says_how_to_start_one() {
+    let commands: [&[&str]; 9] = [
+        &["inspect", "github", "d-1"],
+        &["failed"],
+        &["failed", "--endpoint", "github"],
+        &["replay", "github", "d-1", "--execute"],
+        &["replay", "--all-failed"],
+        &["forget", "github", "d-1", "--execute"],
+        &["pause", "--execute"],
+        &["resume"],
+        &["redrive"],
+    ];
+    for arguments in commands {
+        let error = error(&ops_without_a_stack(arguments));
+        assert!(
+            error.starts_with("error: no local stack is up: start one with `cargo ops dev`, in another terminal"),
+            "{arguments:?}: {error}"
+        );
+    }
+}
+
+#[test]
+fn a_deployed_stage_without_credentials_is_answered_with_the_variables_that_are_missing() {
+    let output = Command::new(env!("CARGO_BIN_EXE_wharf-ops"))
+        .args(["failed", "--stage", "production"])
+        .env_remove("AWS_DEFAULT_REGION")
+        .env_remove("AWS_ACCESS_KEY_ID")
+        .env_remove("AWS_SECRET_ACCESS_KEY")
+        .env("AWS_REGION", "eu-central-1")
+        .output()
+        .unwrap();
+    let error = error(&output);
+    assert!(
+        error.starts_with(
+            "error: to reach a deployed stage, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY must be set; `eval \"$(aws configure"
+        ),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_a_command_cannot_mean_is_said_before_anything_is_asked_for() {
+    let cases: [(&[&str], &str); 9] = [
+        (&["failed", "--since", "yesterday"], "it must be a time ago as in 30m, 2h or 3d, or an instant"),
+        (&["failed", "--limit", "0"], "0 is not in 1..=10000"),
+        (&["replay"], "<ENDPOINT>"),
+        (&["replay", "github"], "<ID>"),
+        (&["replay", "github", "d-1", "--all-failed"], "cannot be used with"),
+        (&["replay", "github", "d-1", "--since", "2h"], "cannot be used with"),
+        (&["replay", "--since", "2h"], "--all-failed"),
+        (&["redrive", "--rate", "0"], "0 is not in 1..=1000"),
+        (&["inspect", "github", "d-1", "--json", "--body", "-"], "cannot be used with"),
+    ];
+    for (arguments, expected) in cases {
+        let output = ops_without_a_stack(arguments);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {error}");
+        assert!(error.contains(expected), "{arguments:?}: {error}");
+    }
+}
+
 /// `cargo ops dev` of this test, ended with it.
 struct Dev {
     child: Child,
@@ -120,6 +188,8 @@ fn dev_tells_how_to_reach_its_stack_shows_what_arrives_and_ctrl_c_stops_all_that
             "access_key_id",
             "api_url",
             "aws_endpoint_url",
+            "bucket",
+            "consumer_function",
             "dead_letter_queue_url",
             "endpoints",
             "queue_url",
@@ -151,6 +221,63 @@ fn dev_tells_how_to_reach_its_stack_shows_what_arrives_and_ctrl_c_stops_all_that
     assert!(TcpStream::connect(address).is_err(), "the emulator is still up");
     assert!(!dev.folder.join("stack.json").exists());
     assert_eq!(fs::read_dir(dev.folder.join("run")).unwrap().count(), 0);
+}
+
+/// What a command printed that must succeed.
+fn printed(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn what_operators_do_works_on_the_local_stack_and_in_the_same_words_on_a_stage() {
+    let mut dev = Dev::start("operate");
+    let folder = dev.folder.clone();
+    let local = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wharf-ops"));
+        command.args(arguments).env("WHARF_OPS_FOLDER", &folder);
+        command
+    };
+    let facts = dev.facts();
+    let variables = ["aws_endpoint_url", "region", "access_key_id", "secret_access_key"];
+    let stage = |arguments: &[&str]| {
+        let mut command = local(arguments);
+        for (name, fact) in
+            ["AWS_ENDPOINT_URL", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].iter().zip(variables)
+        {
+            command.env(name, facts[fact].as_str().unwrap());
+        }
+        command.args(["--stage", "local"]);
+        command
+    };
+    const UNCHANGED: &str = "\nNothing was changed: with --execute, it is done.\n";
+
+    assert!(printed(&mut local(&["pause"])).ends_with(UNCHANGED));
+    assert!(printed(&mut local(&["pause", "--execute"])).contains("it is paused; about 0 messages are in the queue"));
+    printed(&mut local(&["send", "github", "--id", "d-1"]));
+    let paused = "the consumer of stage local is paused already; about 1 messages wait\n";
+    assert_eq!(printed(&mut stage(&["pause"])), paused);
+    assert!(printed(&mut stage(&["resume", "--execute"])).ends_with("it is running\n"));
+    dev.until_it_prints(" landed ");
+
+    let text = printed(&mut local(&["inspect", "github", "d-1"]));
+    assert!(text.contains("state          completed\n"), "{text}");
+    assert!(text.contains("\nheaders and body are not shown: the message of a completed event is not kept"), "{text}");
+    assert_eq!(printed(&mut stage(&["inspect", "github", "d-1"])), text);
+    let json: serde_json::Value =
+        serde_json::from_str(&printed(&mut local(&["inspect", "github", "d-1", "--json"]))).unwrap();
+    assert_eq!(json[0]["event_key"], "github#d-1");
+    assert_eq!(printed(&mut local(&["failed"])), "no failed or parked events\n");
+    assert!(printed(&mut stage(&["failed", "--json"])).contains("\"events\": []"));
+    let refused = local(&["replay", "github", "d-1", "--execute"]).output().unwrap();
+    assert_eq!(error(&refused), "error: nothing can be replayed of what github sent under \"d-1\"\n");
+    assert!(printed(&mut local(&["redrive"])).starts_with("0 would be moved, 0 stay"));
+
+    assert!(printed(&mut local(&["forget", "github", "d-1"])).ends_with(UNCHANGED));
+    assert!(printed(&mut stage(&["forget", "github", "d-1", "--execute"])).contains("  erased\n"));
+    let gone = error(&local(&["inspect", "github", "d-1"]).output().unwrap());
+    assert!(gone.starts_with("error: the ledger of the local stack knows no event \"d-1\" of github."), "{gone}");
 }
 
 #[test]

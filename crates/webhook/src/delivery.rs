@@ -3,6 +3,7 @@
 use crate::clock::UnixMillis;
 use crate::idempotency::{Digest, IdempotencyKey};
 use crate::judgement::{Event, Stated};
+use crate::ledger::{Arriving, RecordKey};
 
 /// One verified arrival of an event: what a handler is given.
 ///
@@ -10,6 +11,15 @@ use crate::judgement::{Event, Stated};
 /// [`message::decode`](crate::message::decode) reads what `accept` made and the queue kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
+    pub(crate) envelope: Envelope,
+    pub(crate) body: Vec<u8>,
+    pub(crate) replay: u32,
+    pub(crate) attempt: u32,
+}
+
+/// Everything about a delivery but its body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
     pub(crate) endpoint: String,
     pub(crate) provider: String,
     pub(crate) key: IdempotencyKey,
@@ -19,11 +29,9 @@ pub struct Delivery {
     pub(crate) received_at: UnixMillis,
     pub(crate) content_type: Option<String>,
     pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: Vec<u8>,
     pub(crate) body_digest: Digest,
     pub(crate) secret_index: usize,
     pub(crate) replay_guard: bool,
-    pub(crate) attempt: u32,
 }
 
 /// Where and when a request arrived, and what of it travels on beside the body.
@@ -48,7 +56,7 @@ pub struct Arrival {
 impl Delivery {
     /// Lets a verified request in. `body` is the body that was verified.
     pub fn accept(event: &Event, arrival: Arrival, body: Vec<u8>) -> Delivery {
-        Delivery {
+        let envelope = Envelope {
             endpoint: arrival.endpoint,
             provider: arrival.provider,
             key: event.key(&arrival.arrival_id),
@@ -58,14 +66,115 @@ impl Delivery {
             received_at: arrival.received_at,
             content_type: arrival.content_type,
             headers: arrival.headers,
-            body,
             body_digest: event.body_digest(),
             secret_index: event.secret_index(),
             replay_guard: arrival.replay_guard,
-            attempt: 1,
-        }
+        };
+        Delivery { envelope, body, replay: 0, attempt: 1 }
     }
 
+    /// Everything but the body.
+    pub fn envelope(&self) -> &Envelope {
+        &self.envelope
+    }
+
+    /// The name of the endpoint that it came to: `github`.
+    pub fn endpoint(&self) -> &str {
+        self.envelope.endpoint()
+    }
+
+    /// The provider whose scheme it was verified by: `github`, `generic`.
+    pub fn provider(&self) -> &str {
+        self.envelope.provider()
+    }
+
+    /// Same event, same key.
+    pub fn key(&self) -> &IdempotencyKey {
+        self.envelope.key()
+    }
+
+    /// The sender's own id of the event, and whether its signature covers it.
+    pub fn event_id(&self) -> Option<&Stated> {
+        self.envelope.event_id()
+    }
+
+    /// The type of the event, and whether the signature covers it.
+    pub fn event_type(&self) -> Option<&Stated> {
+        self.envelope.event_type()
+    }
+
+    /// API Gateway's id of the request that brought it.
+    pub fn arrival_id(&self) -> &str {
+        self.envelope.arrival_id()
+    }
+
+    /// When it was read at the door.
+    pub fn received_at(&self) -> UnixMillis {
+        self.envelope.received_at()
+    }
+
+    /// The `Content-Type` that the sender gave.
+    pub fn content_type(&self) -> Option<&str> {
+        self.envelope.content_type()
+    }
+
+    /// A request header that the provider's row or the endpoint keeps. `name` is in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.envelope.header(name)
+    }
+
+    /// All kept headers; names in lower case.
+    pub fn headers(&self) -> &[(String, String)] {
+        self.envelope.headers()
+    }
+
+    /// The body's digest.
+    pub fn body_digest(&self) -> Digest {
+        self.envelope.body_digest()
+    }
+
+    /// Which of the endpoint's secrets matched; 0 was the newest.
+    pub fn secret_index(&self) -> usize {
+        self.envelope.secret_index()
+    }
+
+    /// Whether the endpoint wants no body processed again under another id.
+    pub fn replay_guard(&self) -> bool {
+        self.envelope.replay_guard()
+    }
+
+    /// The body, byte for byte as it was signed.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// How often a person had this event processed again; 0 at first. What a handler does to
+    /// the world should happen once for each key and replay number.
+    pub fn replay(&self) -> u32 {
+        self.replay
+    }
+
+    /// Which attempt at processing this event this is, counted from 1.
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// The same delivery, at this attempt under this replay number.
+    #[must_use]
+    pub fn at_attempt(self, replay: u32, attempt: u32) -> Delivery {
+        Delivery { replay, attempt, ..self }
+    }
+
+    /// The body as JSON.
+    ///
+    /// # Errors
+    /// If it is not, or not of this type.
+    pub fn json<'a, T: serde::Deserialize<'a>>(&'a self) -> Result<T, serde_json::Error> {
+        serde_json::from_slice(&self.body)
+    }
+}
+
+impl Envelope {
     /// The name of the endpoint that it came to: `github`.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
@@ -116,11 +225,6 @@ impl Delivery {
         &self.headers
     }
 
-    /// The body, byte for byte as it was signed.
-    pub fn body(&self) -> &[u8] {
-        &self.body
-    }
-
     /// The body's digest.
     pub fn body_digest(&self) -> Digest {
         self.body_digest
@@ -136,22 +240,19 @@ impl Delivery {
         self.replay_guard
     }
 
-    /// Which attempt at processing this event this is, counted from 1.
-    pub fn attempt(&self) -> u32 {
-        self.attempt
+    /// Where its event's record is.
+    pub fn record_key(&self) -> RecordKey {
+        RecordKey::new(&self.endpoint, &self.key)
     }
 
-    /// The same delivery, at this attempt.
-    #[must_use]
-    pub fn at_attempt(self, attempt: u32) -> Delivery {
-        Delivery { attempt, ..self }
-    }
-
-    /// The body as JSON.
-    ///
-    /// # Errors
-    /// If it is not, or not of this type.
-    pub fn json<'a, T: serde::Deserialize<'a>>(&'a self) -> Result<T, serde_json::Error> {
-        serde_json::from_slice(&self.body)
+    /// As the ledger meets it, carried by this queue message.
+    pub fn arriving<'a>(&'a self, message: &'a str) -> Arriving<'a> {
+        Arriving {
+            received_at: self.received_at.seconds(),
+            arrival_id: &self.arrival_id,
+            body: self.body_digest,
+            event_type: self.event_type.as_ref().map(|stated| stated.text.as_str()),
+            message,
+        }
     }
 }

@@ -18,6 +18,10 @@
 //! | `webhook_id` | PayPal: its id of the webhook |
 //! | `topics` | SNS: the ARNs of the topics that are let in |
 //! | `sandbox` | Plaid: `true` if its sandbox sends |
+//! | `deliver` | `"handler"`, which is what the consumer runs, or `"eventbridge"`. Absent: the handler |
+//! | `on_interrupted` | what happens to an event whose worker died: `"rerun"` or `"park"`. Absent: it is run again |
+//! | `retry` | `{ attempts, first_seconds, longest_seconds }`, when a failed attempt is repeated, see [`crate::policy::Retry`] |
+//! | `keep_days` | how long the message of a completed event is kept, so that it can be replayed. Absent: not at all |
 //! | `signature` | `generic` only: the scheme, see [`crate::provider::generic`] |
 
 use std::borrow::Cow;
@@ -27,7 +31,8 @@ use std::fmt;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::limits::ENDPOINTS_MAX;
+use crate::limits::{ATTEMPTS_MAX, ENDPOINTS_MAX, KEEP_DAYS_MAX, WAIT_SECONDS_MAX};
+use crate::policy::{Deliver, OnInterrupted, Policy, Retry};
 use crate::provider::generic::{self, GENERIC, PARAMETERS, Parameters};
 use crate::provider::{self, IdRating, Provider, Scheme, Setting, Source};
 use crate::terms::{Settings, Terms};
@@ -54,6 +59,8 @@ pub struct Endpoint {
     pub reply: Option<Reply>,
     /// Whether a body that was processed is not processed again under another id.
     pub replay_guard: bool,
+    /// How its events are processed.
+    pub policy: Policy,
 }
 
 /// What an accepted request is answered with.
@@ -229,6 +236,7 @@ impl Reader<'_> {
             let problem = "`replay_guard` has no meaning here: it is for ids that are not signed, and ";
             self.problem(at, format!("{problem}{}", terms.scheme.rating_reason));
         }
+        let policy = self.policy(table);
         Some(Endpoint {
             name: name.to_owned(),
             terms: terms?,
@@ -236,6 +244,7 @@ impl Reader<'_> {
             headers,
             reply,
             replay_guard: replay_guard.is_some_and(|(_, guard)| guard),
+            policy,
         })
     }
 
@@ -361,6 +370,64 @@ impl Reader<'_> {
                 self.problem(at, problem);
             }
         }
+    }
+
+    fn policy(&mut self, table: &DeTable<'_>) -> Policy {
+        let mut policy = Policy::default();
+        if let Some((at, word)) = self.text(table, "deliver") {
+            match word.as_str() {
+                "handler" => policy.deliver = Deliver::Handler,
+                "eventbridge" => policy.deliver = Deliver::EventBridge,
+                _ => self.problem(at, format!("`deliver` is {word:?}, and must be \"handler\" or \"eventbridge\"")),
+            }
+        }
+        if let Some((at, word)) = self.text(table, "on_interrupted") {
+            match word.as_str() {
+                "rerun" => policy.on_interrupted = OnInterrupted::Rerun,
+                "park" => policy.on_interrupted = OnInterrupted::Park,
+                _ => self.problem(at, format!("`on_interrupted` is {word:?}, and must be \"rerun\" or \"park\"")),
+            }
+        }
+        if let Some((at, days)) = self.integer(table, "keep_days") {
+            if (1..=KEEP_DAYS_MAX).contains(&days) {
+                policy.keep_seconds = Some(days * 24 * 60 * 60);
+            } else {
+                self.problem(at, format!("`keep_days` is {days}, and must be 1 to {KEEP_DAYS_MAX}"));
+            }
+        }
+        if let Some(retry) = table.get("retry").and_then(|value| self.retry(value)) {
+            policy.retry = retry;
+        }
+        policy
+    }
+
+    fn retry(&mut self, value: &Spanned<DeValue<'_>>) -> Option<Retry> {
+        let table = self.table(value, "`retry`")?;
+        let keys = ["attempts", "first_seconds", "longest_seconds"];
+        self.refuse_unknown_keys(table, &keys, "`retry`", "it knows attempts, first_seconds, longest_seconds");
+        let mut retry = Retry::default();
+        if let Some((at, attempts)) = self.integer(table, "attempts") {
+            match u32::try_from(attempts) {
+                Ok(attempts) if (1..=ATTEMPTS_MAX).contains(&attempts) => retry.attempts = attempts,
+                _ => self.problem(at, format!("`attempts` is {attempts}, and must be 1 to {ATTEMPTS_MAX}")),
+            }
+        }
+        for (key, seconds) in
+            [("first_seconds", &mut retry.first_seconds), ("longest_seconds", &mut retry.longest_seconds)]
+        {
+            if let Some((at, found)) = self.integer(table, key) {
+                if !(1..=WAIT_SECONDS_MAX).contains(&found) {
+                    self.problem(at, format!("`{key}` is {found}, and must be 1 to {WAIT_SECONDS_MAX}, a week"));
+                }
+                *seconds = found;
+            }
+        }
+        if retry.first_seconds > retry.longest_seconds {
+            let (first, longest) = (retry.first_seconds, retry.longest_seconds);
+            let at = value.span().start;
+            self.problem(at, format!("`retry` waits {first} s first, and {longest} s are its longest wait"));
+        }
+        Some(retry)
     }
 
     fn refuse_unless(&mut self, meaningful: bool, at: usize, key: &str, provider: &Provider, reason: &str) {
@@ -535,7 +602,7 @@ impl Reader<'_> {
 }
 
 /// All keys of an endpoint.
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 21] = [
     "provider",
     "scheme",
     "events",
@@ -552,6 +619,10 @@ const KEYS: [&str; 17] = [
     "webhook_id",
     "topics",
     "sandbox",
+    "deliver",
+    "on_interrupted",
+    "retry",
+    "keep_days",
     "signature",
 ];
 

@@ -77,6 +77,11 @@ impl Digest {
         Digest(hash.finalize().into())
     }
 
+    /// Its 32 bytes.
+    pub fn bytes(&self) -> [u8; 32] {
+        self.0
+    }
+
     /// The digest that 64 lower-case hexadecimal digits stand for.
     pub fn from_hex(text: &str) -> Option<Digest> {
         let mut bytes = [0; 32];

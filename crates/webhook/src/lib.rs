@@ -19,7 +19,8 @@
 //! | [`idempotency`] | what makes two deliveries the same event |
 //! | [`delivery`] | one verified arrival of an event |
 //! | [`message`] | the queue message that carries a delivery from the receiver to the consumer |
-//! | [`ledger`] | what a record means at an instant |
+//! | [`policy`] | what an endpoint's owner decided about processing |
+//! | [`ledger`] | what a record means at an instant, and what becomes of it |
 //! | [`limits`] | every size and duration, and the relations between them |
 //! | [`clock`] | instants with their unit in the type |
 
@@ -37,6 +38,7 @@ pub mod refusal;
 pub mod idempotency;
 pub mod delivery;
 pub mod message;
+pub mod policy;
 pub mod ledger;
 pub mod limits;
 pub mod clock;

@@ -4,8 +4,11 @@
 //! dead-letter queue that forgets before the queue does, loses events without a single wrong line of code. The
 //! relations are asserted below when this is compiled; `tests/template.rs` holds the template to the same numbers.
 
-/// The largest body that is accepted, in bytes: in base64, and with the largest headers, it still fits a queue message.
+/// The largest body that is accepted, in bytes.
 pub const BODY_BYTES_MAX: usize = 700 * 1024;
+/// The largest body that travels within its message, in bytes; a larger one is stored in S3 before the message is sent. So
+/// every message fits a record of the ledger, and ten of them an invocation of the consumer.
+pub const BODY_BYTES_INLINE_MAX: usize = 192 * 1024;
 /// The largest queue message, in bytes (SQS, `SendMessage`).
 pub const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 /// All headers of a request and its request line, in bytes (API Gateway, HTTP API quotas).
@@ -14,6 +17,22 @@ pub const HEADER_BYTES_MAX: usize = 10_240;
 const HEADER_GROWTH_MAX: usize = 7;
 /// Envelope of a queue message without body and headers: ids, digests, times.
 const ENVELOPE_BYTES_MAX: usize = 8 * 1024;
+/// The largest item of a table, in bytes (DynamoDB).
+pub const RECORD_BYTES_MAX: usize = 400 * 1024;
+/// What a record holds beside the message and the failures, in bytes: keys, type, ids, instants, and their names.
+const RECORD_OVERHEAD_BYTES_MAX: usize = 8 * 1024;
+/// How many failed attempts a record remembers, and how much of the reason of each, in characters of up to 4 bytes; in
+/// JSON, a control character has 6.
+pub const FAILURES_KEPT_MAX: usize = 16;
+/// See [`FAILURES_KEPT_MAX`].
+pub const REASON_CHARACTERS_MAX: usize = 400;
+/// The largest request that invokes a function, in bytes (Lambda).
+const INVOCATION_BYTES_MAX: usize = 6 * 1024 * 1024;
+/// How many writes a handler may have committed together with its completion, which is one of the 100 that a transaction
+/// takes (DynamoDB, `TransactWriteItems`).
+pub const EFFECTS_MAX: usize = 99;
+/// What they may have together, in bytes (DynamoDB: 4 MB for all items of a transaction, of which one is the record).
+pub const EFFECTS_BYTES_MAX: usize = 4 * 1024 * 1024 - RECORD_BYTES_MAX;
 /// The longest idempotency key, in bytes; a longer one is replaced by its digest.
 pub const KEY_BYTES_MAX: usize = 256;
 /// The longest id or type of an event, in bytes; what is longer is neither.
@@ -37,6 +56,10 @@ pub const INTEGRATION_TIMEOUT_MILLIS: i64 = 12_000;
 pub const CONSUMER_TIMEOUT_SECONDS: i64 = 30;
 /// How much of that is kept back after the handlers' time is up, in seconds, so that what they left can be reported.
 pub const CONSUMER_RESERVE_SECONDS: i64 = 3;
+/// How much of that is kept back after all writes, in seconds, so that Lambda learns what goes back to the queue.
+pub const CONSUMER_REPORT_SECONDS: i64 = 1;
+/// How much time an event must have that is processed by itself, after the rest of its batch, in seconds.
+pub const ALONE_SECONDS_MIN: i64 = 5;
 /// How many messages the consumer takes at once.
 pub const BATCH_SIZE: i64 = 10;
 /// How long a message waits for others to fill a batch, in seconds.
@@ -48,6 +71,28 @@ pub const VISIBILITY_TIMEOUT_SECONDS: i64 = 185;
 /// How often a message is received before SQS gives it up. High, because throttled polls and early copies count.
 pub const RECEIVES_MAX: i64 = 20;
 
+/// How often a message may have been received before it waits in the record instead of the queue: what waits in the queue
+/// is received once for each attempt, and SQS gives up after [`RECEIVES_MAX`].
+pub const RECEIVES_IN_QUEUE_MAX: i64 = 10;
+/// The longest wait that a message spends in the queue, in seconds; a longer one is spent in the record, so that an outage
+/// downstream does not fill the 120,000 messages that a queue may have in flight.
+pub const QUEUE_WAIT_SECONDS_MAX: i64 = 15 * 60;
+/// A message that comes at most this much before its event is due goes back to the queue until then, even if the record
+/// holds it: it may be the one that the housekeeper sent, by another clock.
+pub const EARLY_SECONDS_MAX: i64 = 60;
+/// The longest wait between two attempts, in seconds.
+pub const WAIT_SECONDS_MAX: i64 = 7 * DAY_SECONDS;
+/// How many attempts an endpoint may have made of an event.
+pub const ATTEMPTS_MAX: u32 = 100;
+/// How often the housekeeper runs, in seconds.
+pub const HOUSEKEEPER_INTERVAL_SECONDS: i64 = 60;
+/// The housekeeper's time for one run, in seconds.
+pub const HOUSEKEEPER_TIMEOUT_SECONDS: i64 = 55;
+/// How long it waits for what it sent to be claimed before it sends it again, in seconds.
+pub const RESEND_SECONDS: i64 = DAY_SECONDS;
+/// Over how many partitions of the index its records are spread: one takes 1,000 writes a second.
+pub const INDEX_SHARDS: u8 = 8;
+
 const DAY_SECONDS: i64 = 24 * 60 * 60;
 /// How long the queue keeps a message, in seconds.
 pub const QUEUE_RETENTION_SECONDS: i64 = 4 * DAY_SECONDS;
@@ -57,6 +102,13 @@ pub const DEAD_LETTER_RETENTION_SECONDS: i64 = 14 * DAY_SECONDS;
 pub const SENDER_HORIZON_SECONDS: i64 = 30 * DAY_SECONDS;
 /// How long the ledger remembers an event after its last transition, in seconds.
 pub const RECORD_RETENTION_SECONDS: i64 = 35 * DAY_SECONDS;
+/// How old a delivery may be that is still processed, in seconds: an older one may have been processed, and its record
+/// forgotten. It waits for a person instead.
+pub const AGE_SECONDS_MAX: i64 = 30 * DAY_SECONDS;
+/// How long S3 keeps a body, in seconds.
+pub const BODY_RETENTION_SECONDS: i64 = 75 * DAY_SECONDS;
+/// How many days the message of a completed event may be kept.
+pub const KEEP_DAYS_MAX: i64 = 35;
 
 /// How long the receiver uses its copy of a secret, in seconds: so long does a dropped one stay valid at most.
 pub const SECRET_TTL_SECONDS: i64 = 300;
@@ -82,13 +134,24 @@ pub const KEY_FETCHES_PER_MINUTE_MAX: u32 = 30;
 /// How soon the receiver asks again whether an endpoint is open for a sender's own secret, in seconds.
 pub const OPENING_RETRY_SECONDS: i64 = 1;
 
+/// The largest message that carries its body.
+const INLINE_MESSAGE_BYTES_MAX: usize =
+    BODY_BYTES_INLINE_MAX.div_ceil(3) * 4 + HEADER_BYTES_MAX * HEADER_GROWTH_MAX + ENVELOPE_BYTES_MAX;
+const _: () = assert!(INLINE_MESSAGE_BYTES_MAX <= MESSAGE_BYTES_MAX, "every delivery must fit a queue message");
 const _: () = assert!(
-    BODY_BYTES_MAX.div_ceil(3) * 4 + HEADER_BYTES_MAX * HEADER_GROWTH_MAX + ENVELOPE_BYTES_MAX <= MESSAGE_BYTES_MAX,
-    "the largest accepted request must fit a queue message"
+    INLINE_MESSAGE_BYTES_MAX + RECORD_OVERHEAD_BYTES_MAX + FAILURES_KEPT_MAX * (REASON_CHARACTERS_MAX * 6 + 128)
+        <= RECORD_BYTES_MAX,
+    "a record must be able to hold its message, and why its attempts failed"
+);
+// The quotes of a message are escaped in the event that invokes the consumer; its body and digests have none.
+const _: () = assert!(
+    BATCH_SIZE as usize * (INLINE_MESSAGE_BYTES_MAX + HEADER_BYTES_MAX * HEADER_GROWTH_MAX) <= INVOCATION_BYTES_MAX,
+    "a full batch of the largest messages must fit one invocation"
 );
 const _: () = assert!(INTEGRATION_TIMEOUT_MILLIS > RECEIVER_TIMEOUT_SECONDS * 1000, "our own 503 must come first");
 const _: () = assert!(INTEGRATION_TIMEOUT_MILLIS <= 30_000, "API Gateway's limit");
 const _: () = assert!(CONSUMER_RESERVE_SECONDS * 2 < CONSUMER_TIMEOUT_SECONDS, "handlers need most of the time");
+const _: () = assert!(CONSUMER_REPORT_SECONDS < CONSUMER_RESERVE_SECONDS, "what handlers left must be written");
 const _: () = assert!(
     VISIBILITY_TIMEOUT_SECONDS >= 6 * CONSUMER_TIMEOUT_SECONDS + BATCH_WINDOW_SECONDS,
     "AWS's rule for an event source mapping, which retries a throttled batch within the visibility timeout"
@@ -104,6 +167,22 @@ const _: () = assert!(RECORD_RETENTION_SECONDS > SENDER_HORIZON_SECONDS, "a late
 const _: () = assert!(
     RECORD_RETENTION_SECONDS > QUEUE_RETENTION_SECONDS + DEAD_LETTER_RETENTION_SECONDS,
     "a message that was redriven at the last moment must find its record"
+);
+const _: () = assert!(RECORD_RETENTION_SECONDS > AGE_SECONDS_MAX, "what is still processed must find its record");
+const _: () = assert!(
+    BODY_RETENTION_SECONDS > AGE_SECONDS_MAX + RECORD_RETENTION_SECONDS,
+    "a body must outlive the last record that refers to it"
+);
+const _: () = assert!(WAIT_SECONDS_MAX < AGE_SECONDS_MAX, "a wait must not make a delivery too old");
+const _: () = assert!(KEEP_DAYS_MAX * DAY_SECONDS <= RECORD_RETENTION_SECONDS, "a message is kept in its record");
+const _: () = assert!(QUEUE_WAIT_SECONDS_MAX < 12 * 60 * 60, "SQS's limit of a visibility timeout");
+const _: () = assert!(RECEIVES_IN_QUEUE_MAX * 2 <= RECEIVES_MAX, "copies that come early must not be given up");
+const _: () = assert!(EARLY_SECONDS_MAX > LEASE_MARGIN_SECONDS, "two clocks may differ by as much");
+const _: () = assert!(EARLY_SECONDS_MAX < QUEUE_WAIT_SECONDS_MAX, "only what is nearly due goes back to the queue");
+const _: () = assert!(HOUSEKEEPER_TIMEOUT_SECONDS < HOUSEKEEPER_INTERVAL_SECONDS, "one run at a time");
+const _: () = assert!(
+    RESEND_SECONDS < QUEUE_RETENTION_SECONDS && RESEND_SECONDS > 2 * HOUSEKEEPER_INTERVAL_SECONDS,
+    "sent again before the queue forgets it, and not each minute"
 );
 const _: () = assert!(SECRET_REFRESH_SECONDS < SECRET_TTL_SECONDS, "a mismatch refreshes sooner than age does");
 const _: () = assert!(SECRET_RETRY_SECONDS < SECRET_REFRESH_SECONDS, "nothing at all is worse than an old copy");

@@ -13,10 +13,10 @@ use serde_json::ser::{CompactFormatter, Formatter};
 use thiserror::Error;
 
 use crate::clock::UnixMillis;
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, Envelope};
 use crate::idempotency::{Digest, IdempotencyKey};
 use crate::judgement::Stated;
-use crate::limits::MESSAGE_BYTES_MAX;
+use crate::limits::{BODY_BYTES_INLINE_MAX, MESSAGE_BYTES_MAX};
 
 /// The version that is written, and the newest that is read.
 pub const VERSION: u32 = 1;
@@ -57,7 +57,67 @@ struct Message {
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     replayguard: bool,
     /// The exact bytes.
-    data_base64: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    data_base64: Option<String>,
+    /// Where they are, if they are not in the message: the key of an object in the bucket of bodies.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    dataref: Option<String>,
+}
+
+/// What a message carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Carried {
+    /// A delivery.
+    Whole(Delivery),
+    /// A delivery whose body is elsewhere.
+    Referring(Referring),
+}
+
+/// A delivery whose body is in the bucket of bodies, because it is larger than [`BODY_BYTES_INLINE_MAX`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Referring {
+    envelope: Envelope,
+    reference: String,
+}
+
+/// A stored body that is not the one that was signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the stored body is not the one that was signed: its digest is another")]
+pub struct OtherBody;
+
+impl Carried {
+    /// Everything about the delivery but its body.
+    pub fn envelope(&self) -> &Envelope {
+        match self {
+            Carried::Whole(delivery) => &delivery.envelope,
+            Carried::Referring(referring) => &referring.envelope,
+        }
+    }
+}
+
+impl Referring {
+    /// The key of its body in the bucket of bodies.
+    pub fn reference(&self) -> &str {
+        &self.reference
+    }
+
+    /// The delivery, with the body that was found.
+    ///
+    /// # Errors
+    /// If that is another.
+    pub fn with_body(self, body: Vec<u8>) -> Result<Delivery, OtherBody> {
+        if Digest::of(&body) != self.envelope.body_digest {
+            return Err(OtherBody);
+        }
+        Ok(Delivery { envelope: self.envelope, body, replay: 0, attempt: 1 })
+    }
+}
+
+/// The key of a delivery's body in the bucket of bodies, if the message is not to carry it. No sender chooses any of it.
+pub fn reference(delivery: &Delivery) -> Option<String> {
+    let envelope = &delivery.envelope;
+    (delivery.body.len() > BODY_BYTES_INLINE_MAX)
+        .then(|| format!("bodies/{}/{}", envelope.body_digest, envelope.arrival_id))
 }
 
 /// The version alone, which every version of the message says in this way.
@@ -92,31 +152,35 @@ pub enum MessageError {
     },
 }
 
-/// The message that carries a delivery through the queue.
+/// The message that carries a delivery through the queue. Where [`reference`] says so, it only refers to the body, which must
+/// have been stored before the message is sent.
 ///
 /// # Errors
-/// [`MessageTooLarge`]; bodies up to [`crate::limits::BODY_BYTES_MAX`] always fit.
+/// [`MessageTooLarge`]; with the headers that API Gateway lets through, every delivery fits.
 pub fn encode(delivery: &Delivery) -> Result<String, MessageTooLarge> {
+    let dataref = reference(delivery);
+    let Delivery { envelope, body, .. } = delivery;
     let headers: serde_json::Map<_, _> =
-        delivery.headers.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
+        envelope.headers.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
     let message = Message {
         specversion: "1.0".to_owned(),
-        id: delivery.key.as_str().to_owned(),
-        source: format!("{SOURCE_PREFIX}{}", delivery.endpoint),
-        event_type: delivery.event_type.as_ref().map_or(UNTYPED, |stated| &stated.text).to_owned(),
-        time: delivery.received_at.to_string(),
-        datacontenttype: delivery.content_type.clone(),
+        id: envelope.key.as_str().to_owned(),
+        source: format!("{SOURCE_PREFIX}{}", envelope.endpoint),
+        event_type: envelope.event_type.as_ref().map_or(UNTYPED, |stated| &stated.text).to_owned(),
+        time: envelope.received_at.to_string(),
+        datacontenttype: envelope.content_type.clone(),
         wharfversion: VERSION,
-        provider: delivery.provider.clone(),
-        typesigned: delivery.event_type.as_ref().map(|stated| stated.signed),
-        eventid: delivery.event_id.as_ref().map(|stated| stated.text.clone()),
-        eventidsigned: delivery.event_id.as_ref().map(|stated| stated.signed),
-        arrivalid: delivery.arrival_id.clone(),
+        provider: envelope.provider.clone(),
+        typesigned: envelope.event_type.as_ref().map(|stated| stated.signed),
+        eventid: envelope.event_id.as_ref().map(|stated| stated.text.clone()),
+        eventidsigned: envelope.event_id.as_ref().map(|stated| stated.signed),
+        arrivalid: envelope.arrival_id.clone(),
         headers: serde_json::Value::Object(headers).to_string(),
-        bodysha256: delivery.body_digest.to_string(),
-        secretindex: delivery.secret_index,
-        replayguard: delivery.replay_guard,
-        data_base64: STANDARD.encode(&delivery.body),
+        bodysha256: envelope.body_digest.to_string(),
+        secretindex: envelope.secret_index,
+        replayguard: envelope.replay_guard,
+        data_base64: dataref.is_none().then(|| STANDARD.encode(body)),
+        dataref,
     };
     let text = ascii_json(&message);
     if text.len() > MESSAGE_BYTES_MAX {
@@ -125,11 +189,11 @@ pub fn encode(delivery: &Delivery) -> Result<String, MessageTooLarge> {
     Ok(text)
 }
 
-/// The delivery that a message carries.
+/// What a message carries.
 ///
 /// # Errors
 /// [`MessageError`]; the two variants are handled in opposite ways.
-pub fn decode(text: &str) -> Result<Delivery, MessageError> {
+pub fn decode(text: &str) -> Result<Carried, MessageError> {
     let undecodable = |problem: &str| MessageError::Undecodable { problem: problem.to_owned() };
     // serde's text says what was expected and where, and quotes nothing but names and single values' kinds.
     let unreadable = |error: serde_json::Error| MessageError::Undecodable {
@@ -151,12 +215,7 @@ pub fn decode(text: &str) -> Result<Delivery, MessageError> {
         .map(|(name, value)| value.as_str().map(|value| (name, value.to_owned())))
         .collect::<Option<Vec<_>>>()
         .ok_or_else(|| undecodable("a header is not text"))?;
-    let body = STANDARD.decode(&message.data_base64).map_err(|_| undecodable("`data_base64` is not base64"))?;
-    let body_digest = Digest::of(&body);
-    if Digest::from_hex(&message.bodysha256) != Some(body_digest) {
-        return Err(undecodable("`bodysha256` is not the digest of the body"));
-    }
-    Ok(Delivery {
+    let envelope = Envelope {
         endpoint: endpoint.ok_or_else(|| undecodable("`source` is not /webhooks/{endpoint}"))?.to_owned(),
         provider: message.provider,
         key: IdempotencyKey::parse(&message.id).ok_or_else(|| undecodable("`id` is no idempotency key"))?,
@@ -166,12 +225,21 @@ pub fn decode(text: &str) -> Result<Delivery, MessageError> {
         received_at: UnixMillis::from_rfc3339(&message.time).ok_or_else(|| undecodable("`time` is no instant"))?,
         content_type: message.datacontenttype,
         headers,
-        body,
-        body_digest,
+        body_digest: Digest::from_hex(&message.bodysha256).ok_or_else(|| undecodable("`bodysha256` is no digest"))?,
         secret_index: message.secretindex,
         replay_guard: message.replayguard,
-        attempt: 1,
-    })
+    };
+    match (message.data_base64, message.dataref) {
+        (Some(data), None) => {
+            let body = STANDARD.decode(data).map_err(|_| undecodable("`data_base64` is not base64"))?;
+            if Digest::of(&body) != envelope.body_digest {
+                return Err(undecodable("`bodysha256` is not the digest of the body"));
+            }
+            Ok(Carried::Whole(Delivery { envelope, body, replay: 0, attempt: 1 }))
+        }
+        (None, Some(reference)) => Ok(Carried::Referring(Referring { envelope, reference })),
+        (Some(_), Some(_)) | (None, None) => Err(undecodable("it has neither `data_base64` nor `dataref`, or both")),
+    }
 }
 
 /// JSON in which everything beyond printable ASCII is escaped.
@@ -189,7 +257,7 @@ fn ascii_json(message: &Message) -> String {
             })
         }
     }
-    let mut bytes = Vec::with_capacity(message.data_base64.len() + 2048);
+    let mut bytes = Vec::with_capacity(message.data_base64.as_ref().map_or(0, String::len) + 2048);
     let written = message.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, Ascii));
     #[expect(clippy::expect_used, reason = "a Vec takes all that is written, and every name in the message is text")]
     written.expect("the message is JSON");
@@ -202,7 +270,16 @@ mod tests {
     use super::*;
 
     fn delivery() -> Delivery {
-        Delivery {
+        of(envelope(), b"\xff{}")
+    }
+
+    fn of(envelope: Envelope, body: &[u8]) -> Delivery {
+        let envelope = Envelope { body_digest: Digest::of(body), ..envelope };
+        Delivery { envelope, body: body.to_vec(), replay: 0, attempt: 1 }
+    }
+
+    fn envelope() -> Envelope {
+        Envelope {
             endpoint: "github".into(),
             provider: "github".into(),
             key: IdempotencyKey::of_event_and_body("d-1", Digest::of(b"\xff{}")),
@@ -215,11 +292,9 @@ mod tests {
                 ("x-github-event".into(), "push".into()),
                 ("x-note".into(), "é \u{1F600} \u{7f}\u{ffff}".into()),
             ],
-            body: b"\xff{}".to_vec(),
             body_digest: Digest::of(b"\xff{}"),
             secret_index: 1,
             replay_guard: false,
-            attempt: 1,
         }
     }
 
@@ -242,27 +317,44 @@ mod tests {
 
     #[test]
     fn what_was_written_is_read_unchanged() {
-        let untyped = Delivery { event_id: None, event_type: None, content_type: None, headers: vec![], ..delivery() };
-        let guarded = Delivery { replay_guard: true, ..delivery() };
-        for delivery in [delivery(), untyped, guarded] {
-            assert_eq!(decode(&encode(&delivery).unwrap()), Ok(delivery));
+        let untyped = Envelope { event_id: None, event_type: None, content_type: None, headers: vec![], ..envelope() };
+        let guarded = Envelope { replay_guard: true, ..envelope() };
+        for delivery in [envelope(), untyped, guarded].map(|envelope| of(envelope, b"\xff{}")) {
+            assert_eq!(decode(&encode(&delivery).unwrap()), Ok(Carried::Whole(delivery)));
         }
     }
 
     #[test]
-    fn the_largest_body_with_the_largest_headers_fits() {
-        let body = vec![0xff; crate::limits::BODY_BYTES_MAX];
+    fn a_body_over_192_kib_is_referred_to_by_its_digest_and_its_arrival() {
+        let largest_inline = of(envelope(), &vec![0xff; 192 * 1024]);
+        assert_eq!(decode(&encode(&largest_inline).unwrap()), Ok(Carried::Whole(largest_inline)));
+
+        let body = vec![0xff; 192 * 1024 + 1];
+        let delivery = of(envelope(), &body);
+        let text = encode(&delivery).unwrap();
+        assert!(text.len() < 1024, "{text}");
+        let Ok(Carried::Referring(referring)) = decode(&text) else { panic!("{text}") };
+        assert_eq!(
+            referring.reference(),
+            "bodies/c4d39ceab3a84d82a4c6a2a6d9bd4a49b1aa83ef8f6cfc7e12a80c5c3a7b3ba1/A1="
+        );
+        assert_eq!(referring.clone().with_body(b"another".to_vec()), Err(OtherBody));
+        assert_eq!(referring.with_body(body), Ok(delivery));
+    }
+
+    #[test]
+    fn the_largest_inline_body_with_the_largest_headers_fits() {
         let headers = vec![("x".to_owned(), "\u{e9}".repeat(crate::limits::HEADER_BYTES_MAX / 2))];
-        let largest = Delivery { body_digest: Digest::of(&body), body, headers, ..delivery() };
+        let largest = of(Envelope { headers, ..envelope() }, &vec![0xff; crate::limits::BODY_BYTES_INLINE_MAX]);
         let text = encode(&largest).unwrap();
         assert!(text.is_ascii());
-        assert_eq!(decode(&text), Ok(largest));
+        assert_eq!(decode(&text), Ok(Carried::Whole(largest)));
     }
 
     #[test]
     fn a_message_over_one_mebibyte_is_refused() {
-        let body = vec![0; MESSAGE_BYTES_MAX];
-        let bytes = encode(&Delivery { body_digest: Digest::of(&body), body, ..delivery() }).unwrap_err().bytes;
+        let headers = vec![("x".to_owned(), "y".repeat(MESSAGE_BYTES_MAX))];
+        let bytes = encode(&of(Envelope { headers, ..envelope() }, b"")).unwrap_err().bytes;
         assert!(bytes > MESSAGE_BYTES_MAX);
     }
 
@@ -288,6 +380,8 @@ mod tests {
             &good.replace("/3t9", "!"),
             &good.replace("2025-07-31", "soon"),
             &good.replace("d-1:", &"x".repeat(300)),
+            &good.replace("data_base64", "data"),
+            &good.replace("\"data_base64\"", "\"dataref\":\"bodies/1\",\"data_base64\""),
         ] {
             match decode(text) {
                 Err(MessageError::Undecodable { problem }) => assert!(!problem.contains("not json"), "{problem}"),

@@ -61,6 +61,7 @@ pub async fn run(project: &Project, arguments: &Arguments) -> Result<()> {
         endpoints: text,
         receiver: project.debug_binary("receiver"),
         consumer: project.debug_binary("consumer"),
+        housekeeper: project.debug_binary("housekeeper"),
         secrets: arguments.secret.iter().cloned().collect::<BTreeMap<_, _>>(),
     };
     let stack = Stack::start(project, &options, &progress).await?;
@@ -209,8 +210,10 @@ fn show(line: &Line) {
         }
     };
     add(line.text("event_type").map(str::to_owned));
-    add(line.text("event_id").map(str::to_owned));
+    // The housekeeper knows records only.
+    add(line.text("event_id").or_else(|| line.text("record")).map(str::to_owned));
     add(line.number("status").map(|status| format!("answered {status}")));
+    add(line.number("replay").map(|replay| format!("replay {replay}")));
     add(line.number("attempt").map(|attempt| format!("attempt {attempt}")));
     add(line.number("age_ms").map(|age| format!("{age} ms after it arrived")));
     if !matches!(outcome, "accepted" | "landed") {
@@ -263,7 +266,7 @@ async fn once(project: &Project, stack: &Stack, endpoints: &Endpoints) -> Result
             landed.number("age_ms").unwrap_or_default()
         ),
     );
-    let records = records::find(stack.facts(), &endpoint.name, key).await?;
+    let records = records::find(&stack.facts().deployment(), &endpoint.name, key).await?;
     let record = records.first().context("the ledger has no record of it")?;
     if record.state != "completed" || record.attempt != 1 {
         bail!("its record is {} at attempt {}, and should be completed at the first", record.state, record.attempt);

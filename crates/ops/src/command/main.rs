@@ -3,14 +3,23 @@
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use clap::{Parser, Subcommand};
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+use wharf_ops::deployment::Deployment;
 use wharf_ops::project::Project;
+use wharf_ops::stack::Facts;
 use wharf_ops::template;
 use wharf_webhook::clock::UnixMillis;
 
 mod dev;
 mod send;
 mod inspect;
+mod failed;
+mod replay;
+mod forget;
+mod pause;
+mod resume;
+mod redrive;
 mod open;
 mod providers;
 mod check;
@@ -32,6 +41,18 @@ enum Command {
     Send(send::Arguments),
     /// Shows what the ledger knows of an event
     Inspect(inspect::Arguments),
+    /// Lists the failed and parked events, newest first
+    Failed(failed::Arguments),
+    /// Has events processed again
+    Replay(replay::Arguments),
+    /// Erases all that is kept of an event
+    Forget(forget::Arguments),
+    /// Stops the consumer; what is accepted meanwhile waits in the queue
+    Pause(pause::Arguments),
+    /// Starts the consumer again
+    Resume(resume::Arguments),
+    /// Moves what lies in the dead-letter queue back into the queue
+    Redrive(redrive::Arguments),
     /// Opens an endpoint for a secret that its sender brings along
     Open(open::Arguments),
     /// Lists the providers, or shows one in full
@@ -53,6 +74,12 @@ async fn main() -> ExitCode {
             Command::Dev(arguments) => dev::run(&project, &arguments).await,
             Command::Send(arguments) => send::run(&project, &arguments).await,
             Command::Inspect(arguments) => inspect::run(&project, &arguments).await,
+            Command::Failed(arguments) => failed::run(&project, &arguments).await,
+            Command::Replay(arguments) => replay::run(&project, &arguments).await,
+            Command::Forget(arguments) => forget::run(&project, &arguments).await,
+            Command::Pause(arguments) => pause::run(&project, &arguments).await,
+            Command::Resume(arguments) => resume::run(&project, &arguments).await,
+            Command::Redrive(arguments) => redrive::run(&project, &arguments).await,
             Command::Open(arguments) => open::run(&project, &arguments).await,
             Command::Providers(arguments) => providers::run(&arguments),
             Command::Check(arguments) => check::run(&project, &arguments),
@@ -67,6 +94,40 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Which deployment a command is about.
+#[derive(Debug, Args)]
+struct Target {
+    /// A deployed stage, instead of the local stack; region and credentials from AWS_REGION, AWS_ACCESS_KEY_ID, ...
+    #[arg(long)]
+    stage: Option<String>,
+}
+
+impl Target {
+    /// How to reach it.
+    async fn deployment(&self, project: &Project) -> Result<Deployment> {
+        Deployment::find(project, self.stage.as_deref()).await
+    }
+
+    /// How to reach it, for something about an endpoint. The local stack has those of endpoints.toml and no others; a
+    /// deployed stage may have events of one that is there no more.
+    async fn deployment_with(&self, project: &Project, endpoint: &str) -> Result<Deployment> {
+        if self.stage.is_none() {
+            Facts::read(project)?.endpoint(endpoint)?;
+        }
+        self.deployment(project).await
+    }
+
+    /// What a command that is suggested needs to be about the same deployment.
+    fn again(&self) -> String {
+        self.stage.as_ref().map(|stage| format!(" --stage {stage}")).unwrap_or_default()
+    }
+}
+
+/// Ends what only shows what would be done.
+fn nothing_was_changed() {
+    println!("\nNothing was changed: with --execute, it is done.");
 }
 
 /// Says what is being done, before it is.

@@ -4,28 +4,26 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use wharf_ops::opening;
 use wharf_ops::project::Project;
-use wharf_ops::stack::{Facts, STAGE};
-use wharf_ops::{aws, opening};
 use wharf_webhook::provider::Check;
 
-use crate::now;
+use crate::{Target, now};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Some senders (Asana) make the secret up themselves and offer it in a handshake that nobody signs. It is taken only while
-the endpoint is open for it: run this, create the webhook at the sender, and the secret that is offered becomes the
+Some senders (Asana) make the secret up themselves and offer it in a handshake that nobody signs. It is taken only \
+while the endpoint is open for it: run this, create the webhook at the sender, and the secret that is offered becomes the \
 endpoint's newest one.
 
 Examples:
   cargo ops open asana                        on the local stack, for 10 minutes
-  cargo ops open asana --stage production     on AWS; region and credentials from AWS_REGION, AWS_ACCESS_KEY_ID, ...")]
+  cargo ops open asana --stage production     on AWS")]
 pub struct Arguments {
     /// An endpoint of endpoints.toml
     endpoint: String,
-    /// A deployed stage, instead of the local stack
-    #[arg(long)]
-    stage: Option<String>,
+    #[command(flatten)]
+    target: Target,
     /// How long it stays open
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=60))]
     minutes: u32,
@@ -40,20 +38,15 @@ pub async fn run(project: &Project, arguments: &Arguments) -> Result<()> {
     if !endpoint.terms.provider.handshakes.iter().any(|handshake| offers(&handshake.check)) {
         bail!("{title} brings no secret of its own: you give it one, or copy the one that it shows you");
     }
-    let (configuration, stage, address) = match &arguments.stage {
-        Some(stage) => (aws::from_environment()?, stage.as_str(), format!("the stack's ApiUrl and /webhooks/{name}")),
-        None => {
-            let facts = Facts::read(project)?;
-            (facts.configuration(), STAGE, facts.endpoint(name)?.url.clone())
-        }
-    };
+    let deployment = arguments.target.deployment_with(project, name).await?;
+    let address = format!("{}/webhooks/{name}", deployment.api_url);
     let seconds = i64::from(minutes) * 60;
     let until = now().seconds().plus(seconds);
     let opened = || {
         println!("{name} is open for {minutes} min: now create the webhook at {title}, with the address\n  {address}")
     };
     let time = Duration::from_secs(seconds.unsigned_abs());
-    if !opening::open(&configuration, stage, name, until, time, opened).await? {
+    if !opening::open(&deployment.configuration, &deployment.stage, name, until, time, opened).await? {
         bail!("{title} offered no secret within {minutes} min; {name} is closed again");
     }
     println!("{title} offered a secret: it is the newest of {name} now, and the endpoint is closed again");
