@@ -18,26 +18,16 @@ struct Order {
     id: String,
     #[serde(default = "tea")]
     product: String,
-    /// What goes wrong: the drills that `tests/end_to_end` runs with this consumer.
-    drill: Option<Drill>,
-    /// At which attempt it goes wrong no more.
-    #[serde(default = "second")]
-    until_attempt: u32,
 }
 
-/// Where orders are booked: an item for each order, and one for each product that counts how many were sold.
-const TABLE: &str = "orders";
-
+/// Books an order, and counts what was sold.
 async fn book(delivery: Delivery) -> Result<Effects, HandlerError> {
     // A body that is no order will never be one.
     let order: Order = delivery.json().map_err(HandlerError::permanent)?;
-    if let Some(drill) = order.drill.filter(|_| delivery.attempt() < order.until_attempt) {
-        drill.run().await?;
-    }
     let replay = AttributeValue::N(delivery.replay().to_string());
-    // Again only if a person wants it again.
+    // An order that is booked is booked again only if a person replays its event.
     let booked = Put::builder()
-        .table_name(TABLE)
+        .table_name("orders")
         .item("id", AttributeValue::S(order.id.clone()))
         .item("product", AttributeValue::S(order.product.clone()))
         .item("replay", replay.clone())
@@ -46,7 +36,7 @@ async fn book(delivery: Delivery) -> Result<Effects, HandlerError> {
         .build()?;
     // To add is not repeatable: done twice, it would count twice.
     let sold = Update::builder()
-        .table_name(TABLE)
+        .table_name("orders")
         .key("id", AttributeValue::S(format!("product {}", order.product)))
         .update_expression("ADD sold :one")
         .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))
@@ -57,15 +47,33 @@ async fn book(delivery: Delivery) -> Result<Effects, HandlerError> {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    wharf::consumer::run(book).await
+    wharf::consumer::run(book_or_drill).await
 }
 
 fn tea() -> String {
     "tea".to_owned()
 }
 
+/// What the tests in `tests/end_to_end` have go wrong.
+#[derive(Debug, Deserialize)]
+struct Drilled {
+    drill: Drill,
+    /// At which attempt it goes wrong no more.
+    #[serde(default = "second")]
+    until_attempt: u32,
+}
+
 fn second() -> u32 {
     2
+}
+
+async fn book_or_drill(delivery: Delivery) -> Result<Effects, HandlerError> {
+    if let Ok(Drilled { drill, until_attempt }) = delivery.json()
+        && delivery.attempt() < until_attempt
+    {
+        drill.run().await?;
+    }
+    book(delivery).await
 }
 
 /// What goes wrong.

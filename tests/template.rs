@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use wharf_ops::project::Project;
 use wharf_ops::template;
+use wharf_webhook::ledger::table;
 use wharf_webhook::limits;
 
 struct Template(Value);
@@ -44,6 +45,8 @@ impl Template {
         let mut permissions = Vec::new();
         for policy in self.properties(role)["Policies"].as_array().unwrap() {
             for statement in policy["PolicyDocument"]["Statement"].as_array().unwrap() {
+                // What is only there with a parameter counts as there.
+                let statement = statement.get("Fn::If").map_or(statement, |choice| &choice[1]);
                 assert_eq!(statement["Effect"], "Allow");
                 let action = &statement["Action"];
                 let actions = action.as_array().cloned().unwrap_or_else(|| vec![action.clone()]);
@@ -88,6 +91,12 @@ fn the_durations_are_those_of_the_code_where_their_relations_are_asserted() {
     let mapping = template.properties("ConsumerDeliveries");
     assert_eq!(mapping["BatchSize"], limits::BATCH_SIZE);
     assert_eq!(mapping["MaximumBatchingWindowInSeconds"], limits::BATCH_WINDOW_SECONDS);
+    assert_eq!(template.properties("Housekeeper")["Timeout"], limits::HOUSEKEEPER_TIMEOUT_SECONDS);
+    assert_eq!(limits::HOUSEKEEPER_INTERVAL_SECONDS, 60);
+    assert_eq!(template.properties("HousekeeperSchedule")["ScheduleExpression"], "rate(1 minute)");
+    let rule = &template.properties("Bodies")["LifecycleConfiguration"]["Rules"][0];
+    assert_eq!(rule["ExpirationInDays"], limits::BODY_RETENTION_SECONDS / (24 * 60 * 60));
+    assert_eq!((&rule["Status"], &rule["Prefix"]), (&json!("Enabled"), &json!("bodies/")));
 }
 
 #[test]
@@ -96,6 +105,7 @@ fn each_function_is_given_exactly_the_variables_that_it_reads() {
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
     assert_eq!(template.environment("Receiver"), names(&wharf::receiver::ENVIRONMENT));
     assert_eq!(template.environment("Consumer"), names(&wharf::consumer::ENVIRONMENT));
+    assert_eq!(template.environment("Housekeeper"), names(&wharf::housekeeper::ENVIRONMENT));
 }
 
 #[test]
@@ -107,6 +117,7 @@ fn each_function_may_do_what_it_does_and_no_more() {
     let offered = json!({
         "Fn::Sub": "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter/wharf/${Stage}/*/offered"
     });
+    let bodies = json!({ "Fn::Sub": "${Bodies.Arn}/bodies/*" });
     assert_eq!(
         template.permissions("ReceiverRole"),
         [
@@ -114,6 +125,7 @@ fn each_function_may_do_what_it_does_and_no_more() {
             ("logs:PutLogEvents".to_owned(), arn("ReceiverLogs")),
             ("ssm:GetParameters".to_owned(), parameters),
             ("ssm:PutParameter".to_owned(), offered),
+            ("s3:PutObject".to_owned(), bodies.clone()),
             ("sqs:SendMessage".to_owned(), arn("DeliveryQueue")),
         ]
     );
@@ -125,9 +137,33 @@ fn each_function_may_do_what_it_does_and_no_more() {
             ("sqs:ReceiveMessage".to_owned(), arn("DeliveryQueue")),
             ("sqs:DeleteMessage".to_owned(), arn("DeliveryQueue")),
             ("sqs:GetQueueAttributes".to_owned(), arn("DeliveryQueue")),
+            ("sqs:ChangeMessageVisibility".to_owned(), arn("DeliveryQueue")),
             ("sqs:SendMessage".to_owned(), arn("DeadLetterQueue")),
+            ("dynamodb:PutItem".to_owned(), arn("Ledger")),
             ("dynamodb:UpdateItem".to_owned(), arn("Ledger")),
+            ("s3:GetObject".to_owned(), bodies),
+            ("s3:ListBucket".to_owned(), arn("Bodies")),
+            ("events:PutEvents".to_owned(), arn("EventBus")),
+            ("dynamodb:PutItem".to_owned(), json!({ "Ref": "EffectTables" })),
+            ("dynamodb:UpdateItem".to_owned(), json!({ "Ref": "EffectTables" })),
+            ("dynamodb:DeleteItem".to_owned(), json!({ "Ref": "EffectTables" })),
+            ("dynamodb:ConditionCheckItem".to_owned(), json!({ "Ref": "EffectTables" })),
         ]
+    );
+    assert_eq!(
+        template.permissions("HousekeeperRole"),
+        [
+            ("logs:CreateLogStream".to_owned(), arn("HousekeeperLogs")),
+            ("logs:PutLogEvents".to_owned(), arn("HousekeeperLogs")),
+            ("dynamodb:Query".to_owned(), json!({ "Fn::Sub": "${Ledger.Arn}/index/open-records" })),
+            ("dynamodb:GetItem".to_owned(), arn("Ledger")),
+            ("dynamodb:PutItem".to_owned(), arn("Ledger")),
+            ("sqs:SendMessage".to_owned(), arn("DeliveryQueue")),
+        ]
+    );
+    assert_eq!(
+        template.permissions("HousekeeperScheduleRole"),
+        [("lambda:InvokeFunction".to_owned(), json!({ "Ref": "HousekeeperAliaslive" }))]
     );
     for (role, properties) in template.of_type("AWS::IAM::Role") {
         assert!(properties.get("ManagedPolicyArns").is_none(), "{role} is given more than its own policy");
@@ -138,7 +174,7 @@ fn each_function_may_do_what_it_does_and_no_more() {
 fn each_function_has_a_role_a_log_and_an_alias_of_its_own() {
     let template = Template::expanded("production");
     let functions = template.of_type("AWS::Lambda::Function");
-    assert_eq!(functions.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["Consumer", "Receiver"]);
+    assert_eq!(functions.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["Consumer", "Housekeeper", "Receiver"]);
     for (name, function) in functions {
         assert_eq!(function["Role"], arn(&format!("{name}Role")));
         assert_eq!(function["LoggingConfig"]["LogGroup"], json!({ "Ref": format!("{name}Logs") }));
@@ -190,6 +226,70 @@ fn the_consumer_reports_each_message_alone_and_through_its_alias() {
 }
 
 #[test]
+fn the_housekeeper_is_invoked_through_its_alias_and_a_run_that_fails_is_not_repeated() {
+    let template = Template::expanded("production");
+    let schedule = template.properties("HousekeeperSchedule");
+    assert_eq!(schedule["State"], "ENABLED");
+    assert_eq!(schedule["FlexibleTimeWindow"], json!({ "Mode": "OFF" }));
+    assert_eq!(schedule["Target"]["Arn"], json!({ "Ref": "HousekeeperAliaslive" }));
+    assert_eq!(schedule["Target"]["RoleArn"], arn("HousekeeperScheduleRole"));
+    assert_eq!(schedule["Target"]["RetryPolicy"]["MaximumRetryAttempts"], 0);
+    let invocations = template.of_type("AWS::Lambda::EventInvokeConfig");
+    assert_eq!(invocations.len(), 1);
+    assert_eq!(invocations[0].1["MaximumRetryAttempts"], 0);
+}
+
+#[test]
+fn the_bodies_are_kept_encrypted_and_open_to_nobody_else() {
+    let template = Template::expanded("production");
+    assert_eq!(template.0["Resources"]["Bodies"]["DeletionPolicy"], "Retain");
+    let bucket = template.properties("Bodies");
+    let blocked = bucket["PublicAccessBlockConfiguration"].as_object().unwrap();
+    assert_eq!(blocked.len(), 4);
+    assert!(blocked.values().all(|is_blocked| *is_blocked == true));
+    assert_eq!(bucket["OwnershipControls"]["Rules"][0]["ObjectOwnership"], "BucketOwnerEnforced");
+    assert!(bucket["BucketEncryption"].is_object());
+    assert!(
+        bucket.get("VersioningConfiguration").is_none(),
+        "an old version outlives the day on which it is to be gone"
+    );
+    let policy = template.properties("BodiesPolicy");
+    assert_eq!(policy["Bucket"], json!({ "Ref": "Bodies" }));
+    let statement = &policy["PolicyDocument"]["Statement"][0];
+    assert_eq!((&statement["Effect"], &statement["Action"]), (&json!("Deny"), &json!("s3:*")));
+    assert_eq!(statement["Condition"], json!({ "Bool": { "aws:SecureTransport": "false" } }));
+}
+
+#[test]
+fn the_index_of_open_records_is_the_one_that_the_code_queries_and_holds_no_message() {
+    let template = Template::expanded("production");
+    let index = &template.properties("Ledger")["GlobalSecondaryIndexes"][0];
+    assert_eq!(index["IndexName"], table::INDEX);
+    assert_eq!(
+        index["KeySchema"],
+        json!([
+            { "AttributeName": table::INDEX_PARTITION_KEY, "KeyType": "HASH" },
+            { "AttributeName": table::INDEX_SORT_KEY, "KeyType": "RANGE" }
+        ])
+    );
+    let projected = index["Projection"]["NonKeyAttributes"].as_array().unwrap();
+    assert!(!projected.contains(&json!("message")), "it would be stored twice");
+    assert!(projected.len() <= 20, "DynamoDB's limit");
+}
+
+#[test]
+fn the_metric_of_failed_events_counts_what_the_consumer_logs() {
+    let template = Template::expanded("production");
+    let filter = template.properties("FailedMetric");
+    assert_eq!(filter["LogGroupName"], json!({ "Ref": "ConsumerLogs" }));
+    assert_eq!(filter["FilterPattern"], r#"{ ($.outcome = "failed") || ($.outcome = "parked") }"#);
+    let metric = &filter["MetricTransformations"][0];
+    let alarm = template.properties("FailedAlarm");
+    assert_eq!(metric["MetricNamespace"], alarm["Namespace"]);
+    assert_eq!(metric["MetricName"], alarm["MetricName"]);
+}
+
+#[test]
 fn the_queues_are_encrypted_and_take_nothing_that_travels_in_clear() {
     let template = Template::expanded("production");
     let queues = template.of_type("AWS::SQS::Queue");
@@ -237,9 +337,15 @@ fn every_alarm_watches_what_exists_says_what_to_do_and_tells_somebody() {
     let mut watched = Vec::new();
     for (name, alarm) in template.of_type("AWS::CloudWatch::Alarm") {
         assert_eq!(alarm["AlarmActions"], json!([{ "Ref": "AlarmTopic" }]), "{name}");
-        assert_eq!(alarm["TreatMissingData"], "notBreaching", "{name}");
+        // Silence is the alarm where something is to happen each minute.
+        let silence = if name == "HousekeeperSilenceAlarm" { "breaching" } else { "notBreaching" };
+        assert_eq!(alarm["TreatMissingData"], silence, "{name}");
         assert!(alarm["AlarmDescription"].as_str().unwrap().len() > 80, "{name} does not say what to do");
-        let dimensions = alarm["Dimensions"].as_array().unwrap();
+        // Our own metric is of one stage by its namespace.
+        let Some(dimensions) = alarm["Dimensions"].as_array() else {
+            assert_eq!(alarm["Namespace"], json!({ "Fn::Sub": "Wharf/${Stage}" }), "{name}");
+            continue;
+        };
         assert_eq!(dimensions.len(), 1, "{name}");
         let value = &dimensions[0]["Value"];
         let of = match value.get("Ref") {
@@ -258,7 +364,9 @@ fn every_alarm_watches_what_exists_says_what_to_do_and_tells_somebody() {
         [
             ["AWS/ApiGateway", "5xx", "ApiId", "Api"],
             ["AWS/Lambda", "Errors", "FunctionName", "Consumer"],
+            ["AWS/Lambda", "Errors", "FunctionName", "Housekeeper"],
             ["AWS/Lambda", "Errors", "FunctionName", "Receiver"],
+            ["AWS/Lambda", "Invocations", "FunctionName", "Housekeeper"],
             ["AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", "DeliveryQueue"],
             ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", "DeadLetterQueue"],
         ]

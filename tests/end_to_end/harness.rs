@@ -383,7 +383,8 @@ impl Wharf {
         self.until_within(PATIENCE, what, ask).await
     }
 
-    async fn until_within<T>(&self, patience: Duration, what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    /// As [`Wharf::until`], with a patience of its own.
+    pub async fn until_within<T>(&self, patience: Duration, what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
         let started = Instant::now();
         loop {
             if let Some(answer) = ask().await {

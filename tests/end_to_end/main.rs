@@ -13,6 +13,8 @@
 )]
 
 mod harness;
+mod lambda;
+mod proxy;
 
 mod start;
 mod door;
@@ -29,3 +31,5 @@ mod providers;
 mod published_keys;
 mod lambda_events;
 mod operate;
+mod chaos;
+mod cost;

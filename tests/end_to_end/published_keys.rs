@@ -4,7 +4,6 @@
 //! with certificates of an authority that only this receiver trusts.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
 use std::sync::{Arc, Mutex};
 
 use aws_lc_rs::rand::SystemRandom;
@@ -13,7 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, PKCS_RSA_SHA256};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
@@ -22,6 +21,7 @@ use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use wharf_ops::log_tail::Function;
 
 use crate::harness::{Wharf, now, receiver, shipped_consumer};
+use crate::lambda::{HttpRequest, Lambda};
 
 const TOPIC: &str = "arn:aws:sns:eu-central-1:123456789012:orders";
 const CERTIFICATE: &str = "https://sns.eu-central-1.amazonaws.com/SimpleNotificationService-0a.pem";
@@ -39,49 +39,17 @@ sandbox = true
 /// What a host of a sender answers: status, headers, body.
 type Host = dyn Fn(&str, &str) -> (u16, String, String) + Send + Sync;
 
-/// The receiver, with a Runtime API of its own.
-struct Receiver {
-    process: Child,
-    listener: TcpListener,
+/// Starts the receiver beside a stack, whose queue it uses.
+async fn start_receiver(wharf: &Wharf, name: &str, proxy: &str, authority: &Path) -> Lambda {
+    let environment = [
+        ("WHARF_PUBLIC_URL", "https://hooks.example.com"),
+        ("HTTPS_PROXY", proxy),
+        ("SSL_CERT_FILE", authority.to_str().unwrap()),
+    ];
+    Lambda::start(wharf, name, &receiver(), ENDPOINTS, &wharf.stack.facts().aws_endpoint_url, &environment).await
 }
 
-impl Drop for Receiver {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-impl Receiver {
-    /// Starts the receiver beside a stack, whose queue it uses.
-    async fn start(wharf: &Wharf, name: &str, proxy: &str, authority: &Path) -> Receiver {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let facts = wharf.stack.facts();
-        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-        std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join("endpoints.toml"), ENDPOINTS).unwrap();
-        let process = Command::new(receiver())
-            .env_clear()
-            .env("LAMBDA_TASK_ROOT", &folder)
-            .env("AWS_LAMBDA_RUNTIME_API", listener.local_addr().unwrap().to_string())
-            .env("AWS_LAMBDA_FUNCTION_NAME", "receiver")
-            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
-            .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
-            .env("AWS_ENDPOINT_URL", &facts.aws_endpoint_url)
-            .env("AWS_REGION", &facts.region)
-            .env("AWS_ACCESS_KEY_ID", &facts.access_key_id)
-            .env("AWS_SECRET_ACCESS_KEY", &facts.secret_access_key)
-            .env("WHARF_STAGE", "local")
-            .env("WHARF_QUEUE_URL", &facts.queue_url)
-            .env("WHARF_BUCKET", &facts.bucket)
-            .env("WHARF_PUBLIC_URL", "https://hooks.example.com")
-            .env("HTTPS_PROXY", proxy)
-            .env("SSL_CERT_FILE", authority)
-            .spawn()
-            .unwrap();
-        Receiver { process, listener }
-    }
-
+impl Lambda {
     /// Has the receiver answer one request.
     async fn post(&self, endpoint: &str, headers: Value, body: &str) -> Value {
         let event = json!({
@@ -92,47 +60,15 @@ impl Receiver {
             "requestContext": { "requestId": format!("arrival-{}", now().0), "http": { "method": "POST" } },
             "body": body,
             "isBase64Encoded": false,
-        })
-        .to_string();
-        loop {
-            let (mut stream, _) = self.listener.accept().await.unwrap();
-            let (head, body) = read_request(&mut BufReader::new(&mut stream)).await;
-            if head.starts_with("GET") {
-                let deadline = now().0 + 10_000;
-                let text = format!(
-                    "HTTP/1.1 200 OK\r\nlambda-runtime-aws-request-id: 1\r\nlambda-runtime-deadline-ms: {deadline}\r\n\
-                     lambda-runtime-invoked-function-arn: arn\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{event}",
-                    event.len()
-                );
-                stream.write_all(text.as_bytes()).await.unwrap();
-                continue;
-            }
-            assert!(head.contains("/response "), "{head} {body}");
-            stream.write_all(b"HTTP/1.1 202 Accepted\r\nconnection: close\r\ncontent-length: 0\r\n\r\n").await.unwrap();
-            return serde_json::from_str(&body).unwrap();
-        }
+        });
+        self.invoke(&event, 10).await.unwrap()
     }
 }
 
 /// A request's first line, and its body.
 async fn read_request(stream: &mut (impl AsyncBufReadExt + Unpin)) -> (String, String) {
-    let (mut first, mut length, mut line) = (String::new(), 0, String::new());
-    stream.read_line(&mut first).await.unwrap();
-    loop {
-        line.clear();
-        stream.read_line(&mut line).await.unwrap();
-        if line.trim().is_empty() {
-            break;
-        }
-        if let Some((name, value)) = line.split_once(':')
-            && name.eq_ignore_ascii_case("content-length")
-        {
-            length = value.trim().parse().unwrap();
-        }
-    }
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body).await.unwrap();
-    (first, String::from_utf8(body).unwrap())
+    let request = HttpRequest::read(stream).await.unwrap();
+    (request.head.lines().next().unwrap().to_owned(), String::from_utf8(request.body).unwrap())
 }
 
 /// A proxy that plays every host which it is asked for; it says which ones, and what was asked of them.
@@ -242,7 +178,7 @@ async fn sns_is_confirmed_and_verified_by_what_its_own_host_says_and_a_strangers
         })
     };
     let (proxy, mut asked) = play(issuer, host).await;
-    let receiver = Receiver::start(&wharf, "sns", &proxy, &trusted).await;
+    let receiver = start_receiver(&wharf, "sns", &proxy, &trusted).await;
     let post =
         async |body: &str| receiver.post("sns", json!({ "content-type": TEXT }), body).await["statusCode"].clone();
 
@@ -296,7 +232,7 @@ async fn a_host_that_no_public_authority_vouches_for_is_not_believed() {
     let (_, trusted) = authority("another-authority");
     let (key, certificate) = sns();
     let (proxy, mut asked) = play(issuer, Arc::new(move |_, _| (200, String::new(), certificate.clone()))).await;
-    let receiver = Receiver::start(&wharf, "forged", &proxy, &trusted).await;
+    let receiver = start_receiver(&wharf, "forged", &proxy, &trusted).await;
     let forged = message(&key, "Notification", TOPIC, CERTIFICATE, "m-1");
     assert_eq!(receiver.post("sns", json!({ "content-type": TEXT }), &forged).await["statusCode"], 503);
     assert_eq!(asked.recv().await.unwrap(), "sns.eu-central-1.amazonaws.com is not trusted");
@@ -329,7 +265,7 @@ async fn plaid_is_asked_for_its_key_with_the_endpoints_credentials() {
         })
     };
     let (proxy, mut asked) = play(issuer, host).await;
-    let receiver = Receiver::start(&wharf, "plaid", &proxy, &trusted).await;
+    let receiver = start_receiver(&wharf, "plaid", &proxy, &trusted).await;
     let token = |kid: &str, body: &str| {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, body.as_bytes());
         let digest: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();

@@ -5,6 +5,7 @@
 //! processing --complete, same owner--> completed          (+ the handler's writes, in one transaction)
 //! processing --attempt failed, same owner--> waiting(due_at), or failed
 //! processing, lease ended --claim--> processing(new owner, attempt + 1), or failed at the last attempt   on_interrupted = rerun
+//!                                                                        or after the tenth death
 //! processing, lease ended --claim--> parked                                                              on_interrupted = park
 //! waiting, due --claim--> processing(new owner, attempt + 1)
 //! failed --claim by a later arrival--> processing(new owner, attempt 1)
@@ -23,7 +24,7 @@ use crate::clock::UnixSeconds;
 use crate::idempotency::{Digest, IdempotencyKey};
 use crate::limits::{
     AGE_SECONDS_MAX, EARLY_SECONDS_MAX, FAILURES_KEPT_MAX, QUEUE_WAIT_SECONDS_MAX, REASON_CHARACTERS_MAX,
-    RECORD_RETENTION_SECONDS, RESEND_SECONDS, WAIT_SECONDS_MAX,
+    RECEIVES_IN_QUEUE_MAX, RECORD_RETENTION_SECONDS, RESEND_SECONDS, WAIT_SECONDS_MAX,
 };
 use crate::policy::{OnInterrupted, Policy};
 
@@ -472,7 +473,11 @@ impl Record {
                 let parked = record.settled(State::Parked, Some(reason), Some(arriving), now);
                 Meeting::Settle(Box::new(self.replaced_by(parked)))
             }
-            OnInterrupted::Rerun if policy.retry.is_used_up(self.attempt) => {
+            // Each death costs the message a receive, and nothing would be written down if the queue gave it up first.
+            OnInterrupted::Rerun
+                if policy.retry.is_used_up(self.attempt)
+                    || i64::from(record.interruptions) >= RECEIVES_IN_QUEUE_MAX =>
+            {
                 let failed = record.settled(State::Failed, Some(reason), Some(arriving), now);
                 Meeting::Settle(Box::new(self.replaced_by(failed)))
             }

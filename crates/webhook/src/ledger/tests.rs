@@ -160,6 +160,15 @@ fn an_event_interrupted_at_its_last_attempt_is_failed_with_its_message() {
 }
 
 #[test]
+fn an_event_whose_worker_died_for_the_tenth_time_is_failed_before_the_queue_gives_its_message_up() {
+    let after = |interruptions| met(&Record { interruptions, ..record(State::Processing) }, NOW.plus(10));
+    assert_eq!(run(after(8)).record.interruptions, 9);
+    let write = settle(after(9));
+    assert_eq!((write.record.state, write.record.interruptions), (State::Failed, 10));
+    assert_eq!(write.record.message.as_deref(), Some("the message"));
+}
+
+#[test]
 fn a_waiting_event_may_be_claimed_when_it_is_due_and_not_a_second_sooner() {
     let waiting = record(State::Waiting);
     assert_eq!(met(&waiting, NOW.plus(99)), Meeting::Early { until: NOW.plus(100), why: Early::NotDue });
