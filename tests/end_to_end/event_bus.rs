@@ -4,8 +4,11 @@ use aws_sdk_eventbridge::types::Target;
 use serde_json::{Value, json};
 use wharf::Delivery;
 use wharf::consumer::HandlerError;
+use wharf::consumer::batch::Consumer;
+use wharf::consumer::event_bus::EventBus;
 
 use crate::harness::{ENDPOINTS, Wharf, shipped_consumer};
+use crate::proxy::{Call, Fault, Proxy};
 
 const NOBODY: fn(Delivery) -> std::future::Ready<Result<(), HandlerError>> =
     |_| std::future::ready(Err("no handler is asked".into()));
@@ -81,19 +84,31 @@ async fn a_body_that_is_no_json_is_on_the_bus_in_base64_and_a_large_one_by_refer
 }
 
 #[tokio::test]
-async fn an_event_that_the_bus_does_not_take_now_is_tried_again() {
+async fn an_event_that_the_bus_does_not_take_now_is_tried_again_and_one_that_it_never_takes_has_failed() {
     let (wharf, _) = start(&json!({ "source": ["nobody"] })).await;
+    // A call that succeeds says so of each entry.
+    let busy = r#"{"FailedEntryCount":1,"Entries":[{"ErrorCode":"InternalFailure","ErrorMessage":"busy"}]}"#;
+    let never = r#"{"FailedEntryCount":1,"Entries":[{"ErrorCode":"MalformedDetail","ErrorMessage":"too deep"}]}"#;
+    let decide = move |call: &Call<'_>| match call.number {
+        0 => Fault::Says(busy),
+        1 => Fault::Says(never),
+        _ => Fault::None,
+    };
+    let (proxy, _) = Proxy::start(&wharf.stack.facts().aws_endpoint_url, decide).await;
     let events = aws_sdk_eventbridge::Client::new(&wharf.stack.facts().configuration());
-    let mut consumer = wharf.consumer(NOBODY);
-    // Nothing listens there.
-    let nowhere = events.config().to_builder().endpoint_url("http://127.0.0.1:1").build();
-    let nowhere = aws_sdk_eventbridge::Client::from_conf(nowhere);
-    consumer.event_bus = wharf::consumer::event_bus::EventBus::new(nowhere, "bus".into(), "bucket".into());
-    let messages = wharf.messages_of(&["o-1"]);
-    assert_eq!(wharf.process_by(&consumer, 10, &messages, 1).await, [0]);
+    let events = events.config().to_builder().endpoint_url(&proxy.url).build();
+    let bus = wharf.stack.output("EventBusName").unwrap().to_owned();
+    let event_bus = EventBus::new(aws_sdk_eventbridge::Client::from_conf(events), bus, "bucket".into());
+    let consumer = Consumer { event_bus, ..wharf.consumer(NOBODY) };
+
+    let messages = wharf.messages_of(&["o-1", "o-2"]);
+    assert_eq!(wharf.process_by(&consumer, 10, &messages[..1], 1).await, [0]);
     let waiting = wharf.in_state("o-1", "waiting").await;
-    assert!(waiting.failures[0].reason.starts_with("EventBridge: "), "{waiting:?}");
+    assert_eq!(waiting.failures[0].reason, "EventBridge: InternalFailure: busy");
+    assert!(wharf.process_by(&consumer, 10, &messages[1..], 1).await.is_empty());
+    let failed = wharf.in_state("o-2", "failed").await;
+    assert_eq!(failed.failures[0].reason, "EventBridge does not take the event: MalformedDetail: too deep");
     wharf.is_due(&waiting).await;
-    assert!(wharf.process(NOBODY, 10, &messages).await.is_empty());
+    assert!(wharf.process_by(&consumer, 10, &messages[..1], 1).await.is_empty());
     assert_eq!(wharf.in_state("o-1", "completed").await.attempt, 2);
 }

@@ -145,6 +145,35 @@ async fn a_copy_that_comes_too_early_too_often_is_kept_by_the_record_instead_of_
 }
 
 #[tokio::test]
+async fn a_message_that_was_received_ten_times_waits_in_the_record_even_for_a_short_while() {
+    let wharf = Wharf::start().await;
+    let messages = wharf.messages_of(&["nine", "ten"]);
+    assert_eq!(wharf.process_received(fails, 10, &messages[..1], 9).await, [0]);
+    assert!(!wharf.in_state("nine", "waiting").await.holds_message);
+    assert!(wharf.process_received(fails, 10, &messages[1..], 10).await.is_empty());
+    assert!(wharf.in_state("ten", "waiting").await.holds_message);
+}
+
+#[tokio::test]
+async fn a_late_worker_that_fails_changes_nothing_and_its_message_is_not_acknowledged() {
+    let wharf = Wharf::start().await;
+    let messages = wharf.messages_of(&["o-1"]);
+    let slow = async |_: Delivery| -> Result<(), HandlerError> {
+        tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+        Err(HandlerError::permanent("no"))
+    };
+    let next_worker = async {
+        wharf.the_lease_ends(&wharf.in_state("o-1", "processing").await).await;
+        let dies = async |_: Delivery| -> Result<(), HandlerError> { std::future::pending().await };
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(1), wharf.process(dies, 60, &messages)).await;
+    };
+    let (late, ()) = tokio::join!(wharf.process(slow, 20, &messages), next_worker);
+    assert_eq!(late, [0]);
+    let record = wharf.in_state("o-1", "processing").await;
+    assert_eq!(record.attempt, 2, "the new owner, who died, holds it");
+}
+
+#[tokio::test]
 async fn a_delivery_received_over_thirty_days_ago_is_parked() {
     let wharf = Wharf::start().await;
     let days = |days: i64| UnixMillis(now().0 - days * 24 * 60 * 60 * 1000);

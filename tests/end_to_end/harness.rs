@@ -80,7 +80,7 @@ impl Wharf {
             endpoints: endpoints.to_owned(),
             receiver: receiver(),
             consumer,
-            housekeeper: env!("CARGO_BIN_EXE_housekeeper").into(),
+            housekeeper: housekeeper(),
             secrets: secrets
                 .iter()
                 .map(|(name, secret)| ((*name).to_owned(), (*secret).to_owned()))
@@ -417,6 +417,10 @@ pub fn sample(name: &str) -> Vec<u8> {
 
 pub fn receiver() -> PathBuf {
     env!("CARGO_BIN_EXE_receiver").into()
+}
+
+pub fn housekeeper() -> PathBuf {
+    env!("CARGO_BIN_EXE_housekeeper").into()
 }
 
 pub fn shipped_consumer() -> PathBuf {

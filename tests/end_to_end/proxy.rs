@@ -35,6 +35,8 @@ pub enum Fault {
     Conflict,
     /// It is done, and nobody hears of it.
     AnswerLost,
+    /// AWS says this, and does nothing.
+    Says(&'static str),
     /// The caller dies, before AWS hears of it.
     DiesBefore,
     /// The caller dies, after it is done.
@@ -119,6 +121,7 @@ async fn carry(mut stream: TcpStream, way: Arc<Way>) {
             return answer(&mut stream, "400 Bad", "TransactionCanceledException", reasons).await;
         }
         Fault::Conflict => return answer(&mut stream, "400 Bad", "TransactionConflictException", "").await,
+        Fault::Says(body) => return say(&mut stream, "200 OK", body).await,
         Fault::AnswerLost => {
             forward(&request, &way.address).await;
             return;
@@ -136,9 +139,12 @@ async fn carry(mut stream: TcpStream, way: Arc<Way>) {
 
 async fn answer(stream: &mut TcpStream, status: &str, code: &str, more: &str) {
     let body = format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{code}","message":"a drill"{more}}}"#);
+    say(stream, status, &body).await;
+}
+
+async fn say(stream: &mut TcpStream, status: &str, body: &str) {
     let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/x-amz-json-1.0\r\nconnection: close\r\n");
-    let text = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
-    let _ = stream.write_all(text.as_bytes()).await;
+    let _ = stream.write_all(format!("{head}content-length: {}\r\n\r\n{body}", body.len()).as_bytes()).await;
 }
 
 /// Asks the emulator, and returns its whole answer.

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use wharf_ops::project::Project;
 
-use crate::harness::{receiver, shipped_consumer};
+use crate::harness::{housekeeper, receiver, shipped_consumer};
 
 /// What a function says that is started with nothing but this folder as its code's.
 fn last_words(binary: PathBuf, code: &std::path::Path) -> String {
@@ -31,7 +31,8 @@ fn the_receiver_says_all_that_is_missing_in_one_message() {
     assert!(
         message.starts_with(
             "the function cannot start. These environment variables are not set, which infra/template.yaml and Lambda \
-             set: AWS_ACCESS_KEY_ID, AWS_REGION, AWS_SECRET_ACCESS_KEY, WHARF_PUBLIC_URL, WHARF_QUEUE_URL, WHARF_STAGE. cannot read "
+             set: AWS_ACCESS_KEY_ID, AWS_REGION, AWS_SECRET_ACCESS_KEY, WHARF_BUCKET, WHARF_PUBLIC_URL, WHARF_QUEUE_URL, \
+             WHARF_STAGE. cannot read "
         ),
         "{message}"
     );
@@ -50,9 +51,22 @@ fn the_receiver_says_all_that_is_wrong_with_its_endpoints() {
 
 #[test]
 fn the_consumer_says_all_that_is_missing_in_one_message() {
+    let message = last_words(shipped_consumer(), std::path::Path::new("/"));
+    assert!(
+        message.starts_with(
+            "the function cannot start. These environment variables are not set, which infra/template.yaml and Lambda \
+             set: AWS_ACCESS_KEY_ID, AWS_REGION, AWS_SECRET_ACCESS_KEY, WHARF_BUCKET, WHARF_DEAD_LETTER_QUEUE_URL, \
+             WHARF_EVENT_BUS, WHARF_QUEUE_URL, WHARF_TABLE. cannot read /endpoints.toml: "
+        ),
+        "{message}"
+    );
+}
+
+#[test]
+fn the_housekeeper_says_all_that_is_missing_in_one_message() {
     assert_eq!(
-        last_words(shipped_consumer(), std::path::Path::new("/")),
+        last_words(housekeeper(), std::path::Path::new("/")),
         "the function cannot start. These environment variables are not set, which infra/template.yaml and Lambda set: \
-         AWS_ACCESS_KEY_ID, AWS_REGION, AWS_SECRET_ACCESS_KEY, WHARF_DEAD_LETTER_QUEUE_URL, WHARF_TABLE."
+         AWS_ACCESS_KEY_ID, AWS_REGION, AWS_SECRET_ACCESS_KEY, WHARF_QUEUE_URL, WHARF_TABLE."
     );
 }
