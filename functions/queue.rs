@@ -1,7 +1,7 @@
 //! The queue of deliveries, as those see it who put something into it or hand something back.
 
 use aws_sdk_sqs::error::DisplayErrorContext;
-use aws_sdk_sqs::types::ChangeMessageVisibilityBatchRequestEntry;
+use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry};
 use thiserror::Error;
 
 /// How many entries one call takes.
@@ -57,6 +57,27 @@ impl Queue {
             let entries: Result<Vec<_>, _> = entries.collect();
             let entries = entries.map_err(|error| unavailable(error.to_string()))?;
             let call = self.client.change_message_visibility_batch().queue_url(&self.url).set_entries(Some(entries));
+            let answer = call.send().await.map_err(|error| unavailable(DisplayErrorContext(error).to_string()))?;
+            if let Some(failed) = answer.failed().first() {
+                return Err(unavailable(format!("{} {}", failed.code(), failed.message().unwrap_or_default())));
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes messages that were received, each by its receipt handle.
+    ///
+    /// # Errors
+    /// If SQS does not do it for all of them.
+    pub async fn delete(&self, messages: &[String]) -> Result<(), QueueUnavailable> {
+        let unavailable = |cause: String| QueueUnavailable { cause };
+        for messages in messages.chunks(SQS_BATCH_MAX) {
+            let entries = messages.iter().enumerate().map(|(index, receipt_handle)| {
+                DeleteMessageBatchRequestEntry::builder().id(index.to_string()).receipt_handle(receipt_handle).build()
+            });
+            let entries: Result<Vec<_>, _> = entries.collect();
+            let entries = entries.map_err(|error| unavailable(error.to_string()))?;
+            let call = self.client.delete_message_batch().queue_url(&self.url).set_entries(Some(entries));
             let answer = call.send().await.map_err(|error| unavailable(DisplayErrorContext(error).to_string()))?;
             if let Some(failed) = answer.failed().first() {
                 return Err(unavailable(format!("{} {}", failed.code(), failed.message().unwrap_or_default())));

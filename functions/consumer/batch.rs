@@ -108,32 +108,50 @@ where
     /// Processes a batch before `deadline`, when Lambda ends the invocation. The answer names the messages that go back
     /// to the queue.
     pub async fn process(&self, batch: SqsEvent, deadline: UnixMillis) -> SqsBatchResponse {
-        let mut back = Vec::new();
-        let mut alone = Vec::new();
+        let (mut settled, mut back, mut alone) = (Vec::new(), Vec::new(), Vec::new());
         // Boxed, so that the compiler need not lay ten ways through the SDK out in one another.
         let passes = batch.records.iter().map(|message| Box::pin(self.first_pass(message, deadline)));
-        let passes = join_all(passes).await;
-        for (message, pass) in batch.records.iter().zip(passes) {
+        for (message, pass) in batch.records.iter().zip(join_all(passes).await) {
             match pass {
-                Pass::Ended(Ok(_)) => {}
+                Pass::Ended(Ok(_)) => settled.push(message),
                 Pass::Ended(Err(again)) => back.push((message, again)),
                 Pass::Alone { parcel, attempt } => alone.push((attempt, parcel)),
             }
         }
+        let mut response = SqsBatchResponse::default();
         // Those first that died seldom: the one that kills its worker is the last in the end.
         alone.sort_by_key(|(attempt, _)| *attempt);
         for (_, parcel) in alone {
-            if let Err(again) = Box::pin(self.by_itself(&parcel, deadline)).await {
-                back.push((parcel.message, again));
+            // It may kill this worker, and with it the report about the others.
+            self.report(&mut response, &mut settled, &mut back).await;
+            match Box::pin(self.by_itself(&parcel, deadline)).await {
+                Ok(_) => settled.push(parcel.message),
+                Err(again) => back.push((parcel.message, again)),
             }
         }
-        self.hide(&back).await;
-        let mut response = SqsBatchResponse::default();
-        for (message, _) in back {
+        // What is settled now, Lambda deletes.
+        settled.clear();
+        self.report(&mut response, &mut settled, &mut back).await;
+        response
+    }
+
+    /// Tells SQS what is settled, and what goes back, and when; and notes the latter for Lambda. If SQS does not hear of it,
+    /// messages come back when the queue's own time-out is over, which is harmless.
+    async fn report<'a>(
+        &self,
+        response: &mut SqsBatchResponse,
+        settled: &mut Vec<&'a SqsMessage>,
+        back: &mut Vec<(&'a SqsMessage, Again)>,
+    ) {
+        let receipts: Vec<_> = settled.drain(..).filter_map(|message| message.receipt_handle.clone()).collect();
+        if let Err(error) = self.queue.delete(&receipts).await {
+            tracing::warn!("messages that are settled are deleted later: {error}");
+        }
+        self.hide(back).await;
+        for (message, _) in back.drain(..) {
             // SQS gives every message an id. An unknown one here makes Lambda retry the whole batch, which is safe.
             response.add_failure(message.message_id.clone().unwrap_or_default());
         }
-        response
     }
 
     async fn first_pass<'a>(&self, message: &'a SqsMessage, deadline: UnixMillis) -> Pass<'a> {
@@ -342,8 +360,7 @@ where
         tokio::time::timeout(time, call).await.unwrap_or_else(|_| Err(late()))
     }
 
-    /// Has messages come back when there is something to do, and not sooner. Those that are not hidden come back when the
-    /// queue's own time-out is over, which is harmless.
+    /// Has messages come back when there is something to do, and not sooner.
     async fn hide(&self, back: &[(&SqsMessage, Again)]) {
         let now = (self.now)().seconds();
         let hidden: Vec<_> = back

@@ -227,6 +227,42 @@ async fn what_runs_alone_goes_back_unclaimed_if_the_batch_took_all_the_time() {
 }
 
 #[tokio::test]
+async fn what_is_settled_is_deleted_before_something_runs_that_may_kill_the_worker() {
+    let wharf = Wharf::start().await;
+    wharf.pause().await;
+    let dies = async |delivery: Delivery| -> Result<(), HandlerError> {
+        match id(&delivery).as_str() {
+            "poison" => std::future::pending().await,
+            _ => Ok(()),
+        }
+    };
+    let soon = std::time::Duration::from_secs(3);
+    let _ = tokio::time::timeout(soon, wharf.process(dies, 60, &wharf.messages_of(&["poison"]))).await;
+    wharf.the_lease_ends(&wharf.in_state("poison", "processing").await).await;
+    // Both come in one batch, of which Lambda never hears.
+    for message in wharf.messages_of(&["poison", "o-1"]) {
+        wharf.queue().send(message, "shop").await.unwrap();
+    }
+    let call = wharf.sqs().receive_message().queue_url(&wharf.stack.facts().queue_url).max_number_of_messages(10);
+    let messages = call.visibility_timeout(600).send().await.unwrap().messages.unwrap();
+    let records: Vec<_> = messages
+        .iter()
+        .map(|message| {
+            let receipt_handle = message.receipt_handle();
+            json!({ "messageId": message.message_id(), "receiptHandle": receipt_handle, "body": message.body(), "attributes": {} })
+        })
+        .collect();
+    assert_eq!(records.len(), 2);
+    let batch = serde_json::from_value(json!({ "Records": records })).unwrap();
+    let consumer = wharf.consumer(dies);
+    let invocation = consumer.process(batch, UnixMillis(now().0 + 60_000));
+    assert!(tokio::time::timeout(soon, invocation).await.is_err(), "the worker is gone");
+    wharf.completed("shop", "o-1").await;
+    assert_eq!(wharf.in_state("poison", "processing").await.attempt, 2);
+    assert_eq!(wharf.messages(&wharf.stack.facts().queue_url).await, 1, "only what killed it comes again");
+}
+
+#[tokio::test]
 async fn a_handler_that_hangs_is_cut_off_before_the_deadline_and_its_neighbour_lands() {
     let wharf = Wharf::start().await;
     let hangs = async |delivery: Delivery| {

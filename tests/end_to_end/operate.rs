@@ -12,7 +12,7 @@ use wharf_ops::deployment::Deployment;
 use wharf_ops::failed::{GivenUp, Selection, list};
 use wharf_ops::forget::{Bodies, Forgotten, forget, remembered};
 use wharf_ops::log_tail::{Function, Line};
-use wharf_ops::records;
+use wharf_ops::records::{self, RecordView};
 use wharf_ops::redrive::{DeadLetter, Fate, Options, Undecodable, look, redrive};
 use wharf_ops::replay::{Replayed, replay};
 use wharf_webhook::clock::{UnixMillis, UnixSeconds};
@@ -35,9 +35,17 @@ async fn succeeds(_: Delivery) -> Result<(), HandlerError> {
 }
 
 impl Wharf {
-    /// Has orders fail for good.
+    /// Has orders fail for good, a minute ago.
     async fn fail(&self, orders: &[&str]) {
         assert!(self.process(refuses, 10, &self.messages_of(orders)).await.is_empty());
+        for order in orders {
+            self.was_settled_a_minute_ago(&self.in_state(order, "failed").await).await;
+        }
+    }
+
+    /// Lets the minute pass for which a replay waits.
+    async fn was_settled_a_minute_ago(&self, record: &RecordView) {
+        self.change(record, "SET settled_at = :at", now().seconds().0 - 60).await;
     }
 
     async fn replay(&self, order: &str) -> Replayed {
@@ -165,6 +173,7 @@ async fn a_completed_event_whose_message_is_kept_is_replayed_and_takes_effect_on
     let first = wharf.completed("shop", "o-1").await;
     assert!(first.holds_message);
     for replay in [1, 2] {
+        wharf.was_settled_a_minute_ago(&wharf.completed("shop", "o-1").await).await;
         assert_eq!(wharf.replay("o-1").await, Replayed::Yes { replay, in_queue: true });
         wharf
             .until("it is completed again", async || {

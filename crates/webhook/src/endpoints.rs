@@ -739,7 +739,7 @@ signature = { header = "X-S" }
                 (5, "the provider \"strype\" is unknown: did you mean \"stripe\"? `cargo ops providers` lists those that are known".into()),
                 (
                     6,
-                    "[endpoints.billing] has the unknown key `evnts`: it knows provider, scheme, events, headers, reply, event_id, event_type, replay_guard, tolerance_seconds, future_tolerance_seconds, public_url, trust_forwarded, verify_token, webhook_id, topics, sandbox, signature"
+                    "[endpoints.billing] has the unknown key `evnts`: it knows provider, scheme, events, headers, reply, event_id, event_type, replay_guard, tolerance_seconds, future_tolerance_seconds, public_url, trust_forwarded, verify_token, webhook_id, topics, sandbox, deliver, on_interrupted, retry, keep_days, signature"
                         .into()
                 ),
                 (7, "[endpoints.shop] has no `provider`: `cargo ops providers` lists those that are known".into()),
@@ -857,6 +857,50 @@ replay_guard = true
         assert!(!is_name(&"a".repeat(65)));
         for name in ["", "_probe", "-a", "a.b", "a/b", "é"] {
             assert!(!is_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_endpoint_says_how_its_events_are_processed() {
+        let endpoint = |policy: &str| {
+            let text = format!("[endpoints.shop]\nprovider = \"github\"\n{policy}");
+            Endpoints::parse(&text).map(|endpoints| endpoints.get("shop").unwrap().policy)
+        };
+        assert_eq!(endpoint(""), Ok(Policy::default()));
+        let text = "deliver = \"eventbridge\"\non_interrupted = \"park\"\nkeep_days = 35\n\
+                    retry = { attempts = 100, first_seconds = 1, longest_seconds = 604800 }";
+        let policy = Policy {
+            deliver: Deliver::EventBridge,
+            on_interrupted: OnInterrupted::Park,
+            retry: Retry { attempts: 100, first_seconds: 1, longest_seconds: 604_800 },
+            keep_seconds: Some(3_024_000),
+        };
+        assert_eq!(endpoint(text), Ok(policy));
+        let partly = Policy { retry: Retry { attempts: 3, ..Retry::default() }, ..Policy::default() };
+        assert_eq!(endpoint("retry = { attempts = 3 }"), Ok(partly));
+    }
+
+    #[test]
+    fn a_policy_that_cannot_be_meant_is_a_problem() {
+        let cases = [
+            ("deliver = \"sqs\"", "`deliver` is \"sqs\", and must be \"handler\" or \"eventbridge\""),
+            ("on_interrupted = \"retry\"", "`on_interrupted` is \"retry\", and must be \"rerun\" or \"park\""),
+            ("keep_days = 0", "`keep_days` is 0, and must be 1 to 35"),
+            ("keep_days = 36", "`keep_days` is 36, and must be 1 to 35"),
+            ("retry = { attempts = 0 }", "`attempts` is 0, and must be 1 to 100"),
+            ("retry = { attempts = 101 }", "`attempts` is 101, and must be 1 to 100"),
+            ("retry = { first_seconds = 0 }", "`first_seconds` is 0, and must be 1 to 604800, a week"),
+            ("retry = { longest_seconds = 604801 }", "`longest_seconds` is 604801, and must be 1 to 604800, a week"),
+            ("retry = { longest_seconds = 9 }", "`retry` waits 10 s first, and 9 s are its longest wait"),
+            (
+                "retry = { tries = 3 }",
+                "`retry` has the unknown key `tries`: it knows attempts, first_seconds, longest_seconds",
+            ),
+        ];
+        for (policy, problem) in cases {
+            let text = format!("[endpoints.shop]\nprovider = \"github\"\n{policy}");
+            let problems = Endpoints::parse(&text).unwrap_err().0;
+            assert_eq!(problems, [Problem { line: 3, text: problem.to_owned() }], "{policy}");
         }
     }
 }

@@ -23,8 +23,8 @@ use std::fmt;
 use crate::clock::UnixSeconds;
 use crate::idempotency::{Digest, IdempotencyKey};
 use crate::limits::{
-    AGE_SECONDS_MAX, EARLY_SECONDS_MAX, FAILURES_KEPT_MAX, QUEUE_WAIT_SECONDS_MAX, REASON_CHARACTERS_MAX,
-    RECEIVES_IN_QUEUE_MAX, RECORD_RETENTION_SECONDS, RESEND_SECONDS, WAIT_SECONDS_MAX,
+    AGE_SECONDS_MAX, EARLY_SECONDS_MAX, FAILURES_KEPT_MAX, INTERRUPTIONS_MAX, QUEUE_WAIT_SECONDS_MAX,
+    REASON_CHARACTERS_MAX, RECORD_RETENTION_SECONDS, RESEND_SECONDS, WAIT_SECONDS_MAX,
 };
 use crate::policy::{OnInterrupted, Policy};
 
@@ -413,7 +413,8 @@ impl Record {
         Some(self.replaced_by(Record { due_at, message: Some(arriving.message.to_owned()), ..self.clone() }))
     }
 
-    /// The record, waiting to be processed again at a person's wish. `owner` is a nonce.
+    /// The record, waiting to be processed again at a person's wish: now, or a minute after it was settled, for the reason in
+    /// `attempt_failed`. `owner` is a nonce.
     ///
     /// # Errors
     /// If it holds no message, or will be processed anyway.
@@ -426,13 +427,14 @@ impl Record {
             }
             State::Completed | State::Failed | State::Parked => {}
         }
+        let acknowledged_at = self.settled_at.map_or(now, |settled_at| settled_at.plus(EARLY_SECONDS_MAX));
         Ok(self.replaced_by(Record {
             state: State::Waiting,
             owner: owner.to_owned(),
             replay: self.replay.saturating_add(1),
             attempt: 0,
             interruptions: 0,
-            due_at: Some(now),
+            due_at: Some(now.max(acknowledged_at)),
             sent_at: None,
             settled_at: None,
             keep_until: None,
@@ -475,8 +477,7 @@ impl Record {
             }
             // Each death costs the message a receive, and nothing would be written down if the queue gave it up first.
             OnInterrupted::Rerun
-                if policy.retry.is_used_up(self.attempt)
-                    || i64::from(record.interruptions) >= RECEIVES_IN_QUEUE_MAX =>
+                if policy.retry.is_used_up(self.attempt) || record.interruptions >= INTERRUPTIONS_MAX =>
             {
                 let failed = record.settled(State::Failed, Some(reason), Some(arriving), now);
                 Meeting::Settle(Box::new(self.replaced_by(failed)))

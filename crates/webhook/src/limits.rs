@@ -80,6 +80,9 @@ pub const QUEUE_WAIT_SECONDS_MAX: i64 = 15 * 60;
 /// A message that comes at most this much before its event is due goes back to the queue until then, even if the record
 /// holds it: it may be the one that the housekeeper sent, by another clock.
 pub const EARLY_SECONDS_MAX: i64 = 60;
+/// How many workers may die at an event: each death costs its message a receive, and the queue must not give it up before
+/// that is written down.
+pub const INTERRUPTIONS_MAX: u32 = 10;
 /// The longest wait between two attempts, in seconds.
 pub const WAIT_SECONDS_MAX: i64 = 7 * DAY_SECONDS;
 /// How many attempts an endpoint may have made of an event.
@@ -177,7 +180,12 @@ const _: () = assert!(WAIT_SECONDS_MAX < AGE_SECONDS_MAX, "a wait must not make 
 const _: () = assert!(KEEP_DAYS_MAX * DAY_SECONDS <= RECORD_RETENTION_SECONDS, "a message is kept in its record");
 const _: () = assert!(QUEUE_WAIT_SECONDS_MAX < 12 * 60 * 60, "SQS's limit of a visibility timeout");
 const _: () = assert!(RECEIVES_IN_QUEUE_MAX * 2 <= RECEIVES_MAX, "copies that come early must not be given up");
+const _: () = assert!(INTERRUPTIONS_MAX as i64 <= RECEIVES_IN_QUEUE_MAX, "what kills its worker must come to an end");
 const _: () = assert!(EARLY_SECONDS_MAX > LEASE_MARGIN_SECONDS, "two clocks may differ by as much");
+const _: () = assert!(
+    EARLY_SECONDS_MAX > CONSUMER_TIMEOUT_SECONDS + LEASE_MARGIN_SECONDS,
+    "what moved into the record must not be due before its message is acknowledged, or another copy's claim loses its message"
+);
 const _: () = assert!(EARLY_SECONDS_MAX < QUEUE_WAIT_SECONDS_MAX, "only what is nearly due goes back to the queue");
 const _: () = assert!(HOUSEKEEPER_TIMEOUT_SECONDS < HOUSEKEEPER_INTERVAL_SECONDS, "one run at a time");
 const _: () = assert!(

@@ -6,8 +6,7 @@
 //! often anything goes wrong is bounded; so "every run ends well" is a property of the worlds in which nothing can happen.
 //!
 //! Assumed of the outside: a worker is killed at its deadline, but what it sent may arrive at any time; clocks differ by at
-//! most [`LEASE_MARGIN_SECONDS`]; the queue forgets a message only when it is acknowledged; and a person does not ask for a
-//! replay in the very seconds in which one worker acknowledges a message that another one has in hand, too.
+//! most [`LEASE_MARGIN_SECONDS`]; and the queue forgets a message only when it is acknowledged.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
@@ -273,7 +272,6 @@ impl Model for Ledger {
         match world.person {
             None if budget.replays > 0 => actions.push(Action::PersonReads),
             None => {}
-            Some(_) if world.workers.iter().flatten().any(|run| run.is_deleted || run.step == Step::Acknowledging) => {}
             Some(_) => actions.push(Action::PersonReplays),
         }
         for (copy, copied) in world.queue.iter().enumerate() {

@@ -377,13 +377,23 @@ fn what_is_settled_and_holds_its_message_can_be_replayed_under_a_new_number() {
             owner: "three".into(),
             replay: 5,
             attempt: 0,
-            due_at: Some(NOW),
+            due_at: Some(NOW.plus(10)),
             expires_at: NOW.plus(THIRTY_FIVE_DAYS_SECONDS),
             message: Some("kept".into()),
             ..record(State::Waiting)
         };
-        assert_eq!(write.record, waiting);
+        assert_eq!(write.record, waiting, "it was settled 50 seconds ago");
     }
+}
+
+#[test]
+fn a_replay_is_due_now_but_not_sooner_than_a_minute_after_its_event_was_settled() {
+    let due_at = |settled_at| {
+        let failed = Record { message: Some("kept".into()), settled_at: Some(settled_at), ..record(State::Failed) };
+        failed.replayed("three", NOW).unwrap().record.due_at
+    };
+    assert_eq!(due_at(NOW.plus(-60)), Some(NOW));
+    assert_eq!(due_at(NOW.plus(-59)), Some(NOW.plus(1)));
 }
 
 #[test]
