@@ -9,7 +9,7 @@ use std::time::Duration;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures_util::future::join_all;
 use uuid::Uuid;
-use wharf_webhook::clock::UnixMillis;
+use wharf_webhook::clock::{UnixMillis, UnixSeconds};
 use wharf_webhook::delivery::Delivery;
 use wharf_webhook::endpoints::Endpoints;
 use wharf_webhook::ledger::{AttemptFailed, Claimant, Early, Meeting, Next, Record, State, meet};
@@ -35,6 +35,9 @@ const CLAIM_ROUNDS_MAX: usize = 3;
 const SOON_SECONDS: i32 = 1;
 /// How long the pause is before a write is repeated whose outcome is not known: at first, and at most.
 const PAUSE_MILLIS: (u64, u64) = (20, 1000);
+
+/// How much time is kept back for the answer to Lambda itself, in milliseconds.
+const REPORT_RESERVE_MILLIS: i64 = 250;
 
 /// Everything that a batch is processed with.
 #[derive(Debug)]
@@ -123,7 +126,7 @@ where
         alone.sort_by_key(|(attempt, _)| *attempt);
         for (_, parcel) in alone {
             // It may kill this worker, and with it the report about the others.
-            self.report(&mut response, &mut settled, &mut back).await;
+            self.report(&mut response, &mut settled, &mut back, deadline).await;
             match Box::pin(self.by_itself(&parcel, deadline)).await {
                 Ok(_) => settled.push(parcel.message),
                 Err(again) => back.push((parcel.message, again)),
@@ -131,23 +134,31 @@ where
         }
         // What is settled now, Lambda deletes.
         settled.clear();
-        self.report(&mut response, &mut settled, &mut back).await;
+        self.report(&mut response, &mut settled, &mut back, deadline).await;
         response
     }
 
-    /// Tells SQS what is settled, and what goes back, and when; and notes the latter for Lambda. If SQS does not hear of it,
-    /// messages come back when the queue's own time-out is over, which is harmless.
+    /// Tells SQS what is settled, and what goes back, and when; and notes the latter for Lambda. If SQS does not hear of it in
+    /// time, messages come back when the queue's own time-out is over, which is harmless.
     async fn report<'a>(
         &self,
         response: &mut SqsBatchResponse,
         settled: &mut Vec<&'a SqsMessage>,
         back: &mut Vec<(&'a SqsMessage, Again)>,
+        deadline: UnixMillis,
     ) {
         let receipts: Vec<_> = settled.drain(..).filter_map(|message| message.receipt_handle.clone()).collect();
-        if let Err(error) = self.queue.delete(&receipts).await {
-            tracing::warn!("messages that are settled are deleted later: {error}");
+        let hidden = hidden(back, (self.now)().seconds());
+        let told = async {
+            self.queue.delete(&receipts).await?;
+            self.queue.hide(&hidden).await
+        };
+        let time = deadline.0 - REPORT_RESERVE_MILLIS - (self.now)().0;
+        match tokio::time::timeout(Duration::from_millis(u64::try_from(time).unwrap_or(0)), told).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!("messages come back later than they could: {error}"),
+            Err(_) => tracing::warn!("messages come back later than they could: SQS did not answer in time"),
         }
-        self.hide(back).await;
         for (message, _) in back.drain(..) {
             // SQS gives every message an id. An unknown one here makes Lambda retry the whole batch, which is safe.
             response.add_failure(message.message_id.clone().unwrap_or_default());
@@ -360,29 +371,25 @@ where
         tokio::time::timeout(time, call).await.unwrap_or_else(|_| Err(late()))
     }
 
-    /// Has messages come back when there is something to do, and not sooner.
-    async fn hide(&self, back: &[(&SqsMessage, Again)]) {
-        let now = (self.now)().seconds();
-        let hidden: Vec<_> = back
-            .iter()
-            .filter_map(|(message, again)| {
-                let seconds = match again.comes_at() {
-                    Some(until) => i32::try_from((until.0 - now.0).max(i64::from(SOON_SECONDS))).ok()?,
-                    None if again.comes_soon() => SOON_SECONDS,
-                    None => return None,
-                };
-                Some((message.receipt_handle.clone()?, seconds))
-            })
-            .collect();
-        if let Err(error) = self.queue.hide(&hidden).await {
-            tracing::warn!("messages that go back to the queue come later than they could: {error}");
-        }
-    }
-
     fn log(&self, outcome: &Outcome, parcel: &Parcel<'_>) {
         let envelope = Some(parcel.carried.envelope());
         outcome::log(outcome, envelope, parcel.message.message_id.as_deref(), parcel.started_at, (self.now)());
     }
+}
+
+/// For how many seconds messages are hidden, each by its receipt handle, so that they come back when there is something to do,
+/// and not sooner. The others come back when the queue's own time-out is over.
+fn hidden(back: &[(&SqsMessage, Again)], now: UnixSeconds) -> Vec<(String, i32)> {
+    back.iter()
+        .filter_map(|(message, again)| {
+            let seconds = match again.comes_at() {
+                Some(until) => i32::try_from((until.0 - now.0).max(i64::from(SOON_SECONDS))).ok()?,
+                None if again.comes_soon() => SOON_SECONDS,
+                None => return None,
+            };
+            Some((message.receipt_handle.clone()?, seconds))
+        })
+        .collect()
 }
 
 /// What a claim came to that wrote this record.

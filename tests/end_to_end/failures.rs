@@ -1,12 +1,16 @@
 //! What fails is tried again when its time has come, and given up with its reason and its message.
 
+use serde_json::json;
 use wharf::Delivery;
 use wharf::consumer::HandlerError;
+use wharf::consumer::batch::Consumer;
+use wharf::queue::Queue;
 use wharf_ops::log_tail::Line;
 use wharf_webhook::clock::UnixMillis;
 use wharf_webhook::message;
 
 use crate::harness::{Wharf, now};
+use crate::proxy::{Call, Fault, Proxy};
 
 /// Waits of a second, in the queue.
 const SOON: &str = "retry = { attempts = 3, first_seconds = 1, longest_seconds = 1 }";
@@ -171,6 +175,24 @@ async fn a_late_worker_that_fails_changes_nothing_and_its_message_is_not_acknowl
     assert_eq!(late, [0]);
     let record = wharf.in_state("o-1", "processing").await;
     assert_eq!(record.attempt, 2, "the new owner, who died, holds it");
+}
+
+#[tokio::test]
+async fn a_queue_that_does_not_answer_does_not_cost_the_invocation_its_report() {
+    let wharf = Wharf::start().await;
+    let slow = |_: &Call<'_>| Fault::Slow(std::time::Duration::from_secs(20));
+    let (proxy, _) = Proxy::start(&wharf.stack.facts().aws_endpoint_url, slow).await;
+    let sqs = wharf.sqs().config().to_builder().endpoint_url(&proxy.url).build();
+    let queue = Queue::new(aws_sdk_sqs::Client::from_conf(sqs), wharf.stack.facts().queue_url.clone());
+    let consumer = Consumer { queue, ..wharf.consumer(fails) };
+    let body = wharf.messages_of(&["o-1"]).remove(0);
+    let record = json!({ "messageId": "1", "receiptHandle": "r", "body": body, "attributes": {} });
+    let batch = serde_json::from_value(json!({ "Records": [record] })).unwrap();
+    let deadline = UnixMillis(now().0 + 5_000);
+    let response = consumer.process(batch, deadline).await;
+    assert!(now() < deadline);
+    assert_eq!(response.batch_item_failures.len(), 1);
+    wharf.in_state("o-1", "waiting").await;
 }
 
 #[tokio::test]
