@@ -117,6 +117,29 @@ async fn what_a_late_worker_wanted_written_is_not_written() {
 }
 
 #[tokio::test]
+async fn a_late_worker_that_succeeds_after_its_successor_died_writes_nothing_and_the_third_one_finishes() {
+    let wharf = Wharf::start_with_orders("").await;
+    let messages = wharf.messages_of(&["o-1"]);
+    let slow = async |_: Delivery| {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        Ok(Effects::new().update(sell()))
+    };
+    let successor = async {
+        wharf.the_lease_ends(&wharf.in_state("o-1", "processing").await).await;
+        let dies = async |_: Delivery| -> Result<Effects, HandlerError> { std::future::pending().await };
+        let _ = tokio::time::timeout(Duration::from_secs(1), wharf.process(dies, 60, &messages)).await;
+    };
+    let (late, ()) = tokio::join!(wharf.process(slow, 20, &messages), successor);
+    assert_eq!(late, [0], "it goes back to the queue");
+    let record = wharf.in_state("o-1", "processing").await;
+    assert_eq!((record.attempt, wharf.sold("tea").await), (2, 0));
+    wharf.the_lease_ends(&record).await;
+    assert!(wharf.process(sells, 20, &messages).await.is_empty());
+    assert_eq!(wharf.in_state("o-1", "completed").await.attempt, 3);
+    assert_eq!(wharf.sold("tea").await, 1);
+}
+
+#[tokio::test]
 async fn effects_that_no_transaction_takes_fail_the_event_and_say_what_is_wrong() {
     let wharf = Wharf::start_with_orders("").await;
     assert!(wharf.process(sells_a_hundred_times, 10, &wharf.messages_of(&["o-1"])).await.is_empty());

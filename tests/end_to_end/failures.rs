@@ -125,6 +125,50 @@ async fn a_long_wait_is_spent_in_the_record_and_the_housekeeper_sends_the_messag
 }
 
 #[tokio::test]
+async fn fifty_copies_that_come_while_the_first_waits_eat_none_of_its_attempts() {
+    let wharf = Wharf::start_with_orders("").await;
+    let copies = vec![wharf.messages_of(&["o-1"]).remove(0); 50];
+    assert_eq!(wharf.process(fails, 10, &copies[..1]).await, [0]);
+    let waiting = wharf.in_state("o-1", "waiting").await;
+    wharf.is_due_in(&waiting, 60).await;
+    assert_eq!(wharf.process(succeeds, 20, &copies).await.len(), 50, "all come again");
+    let still = wharf.in_state("o-1", "waiting").await;
+    assert_eq!((still.attempt, still.failures.len()), (1, 1));
+    wharf.is_due_in(&still, 0).await;
+    // One is processed, and the others meet it at work or done.
+    wharf.process(succeeds, 20, &copies).await;
+    assert_eq!(wharf.in_state("o-1", "completed").await.attempt, 2);
+    assert!(wharf.process(succeeds, 20, &copies).await.is_empty());
+}
+
+#[tokio::test]
+async fn an_outage_downstream_that_lasts_longer_than_the_queue_remembers_loses_nothing() {
+    let wharf = Wharf::start_with_orders("").await;
+    wharf.pause().await;
+    let days = |days: i64| UnixMillis(now().0 - days * 24 * 60 * 60 * 1000);
+    let body = r#"{"id":"o-1","type":"paid"}"#;
+    let arrived = message::encode(&wharf.delivery_of(body, days(10))).unwrap();
+    let mut held = arrived.clone();
+    for attempt in 1..=5 {
+        // Nothing is in the queue while it waits, so the queue has nothing to forget.
+        assert!(wharf.process(busy, 10, &[held]).await.is_empty());
+        assert_eq!(wharf.messages(&wharf.stack.facts().queue_url).await, 0);
+        let waiting = wharf.in_state("o-1", "waiting").await;
+        assert_eq!(waiting.attempt, attempt);
+        wharf.is_due(&waiting).await;
+        wharf.errands().run(UnixMillis(now().0 + 55_000)).await.unwrap();
+        let sent = wharf.sqs().receive_message().queue_url(&wharf.stack.facts().queue_url).send().await.unwrap();
+        let sent = sent.messages.unwrap().remove(0);
+        held = sent.body.unwrap();
+        assert_eq!(held, arrived, "what is sent is what arrived");
+        let delete = wharf.sqs().delete_message().queue_url(&wharf.stack.facts().queue_url);
+        delete.receipt_handle(sent.receipt_handle.unwrap()).send().await.unwrap();
+    }
+    assert!(wharf.process(succeeds, 10, &[held]).await.is_empty());
+    assert_eq!(wharf.in_state("o-1", "completed").await.attempt, 6);
+}
+
+#[tokio::test]
 async fn the_schedule_invokes_the_housekeeper_each_minute() {
     let wharf = Wharf::start_with_orders("").await;
     assert!(wharf.process(busy, 10, &wharf.messages_of(&["o-1"])).await.is_empty());
