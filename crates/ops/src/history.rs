@@ -18,7 +18,9 @@ pub fn history(record: &Record) -> Vec<Happening> {
     let mut replay = 0;
     let mut replays_until = |number: u32, happenings: &mut Vec<Happening>| {
         for number in replay + 1..=number {
-            happenings.push(Happening { at: None, what: format!("replayed: replay {number}") });
+            // Of several replays, the record knows when the last one was.
+            let at = record.replayed_at.filter(|_| number == record.replay);
+            happenings.push(Happening { at, what: format!("replayed: replay {number}") });
         }
         replay = replay.max(number);
     };
@@ -76,6 +78,7 @@ pub(crate) mod tests {
             sent_at: None,
             settled_at: Some(UnixSeconds(1_754_000_100)),
             keep_until: None,
+            replayed_at: Some(UnixSeconds(1_754_000_080)),
             received_at: UnixSeconds(1_754_000_000),
             expires_at: UnixSeconds(1_757_024_100),
             arrival_id: "A1=".into(),
@@ -105,7 +108,7 @@ pub(crate) mod tests {
             [
                 "2025-07-31T22:13:20Z received",
                 "2025-07-31T22:13:30Z attempt 1 failed: the warehouse is closed",
-                "replayed: replay 1",
+                "2025-07-31T22:14:40Z replayed: replay 1",
                 "2025-07-31T22:14:50Z attempt 1 failed: the warehouse is closed",
                 "2025-07-31T22:15:00Z attempt 2 failed: there is no such order",
                 "2025-07-31T22:15:00Z failed",
@@ -130,7 +133,7 @@ pub(crate) mod tests {
             [
                 "2025-07-31T22:13:20Z received",
                 "replayed: replay 1",
-                "replayed: replay 2",
+                "2025-07-31T22:14:40Z replayed: replay 2",
                 "2025-07-31T22:16:41Z put into the queue",
                 "2025-07-31T22:16:40Z attempt 1 is due",
             ]

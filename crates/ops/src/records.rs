@@ -51,6 +51,8 @@ pub struct RecordView {
     pub settled_at: Option<UnixSeconds>,
     /// Until when the message is kept, if it is `completed` and holds one.
     pub keep_until: Option<UnixSeconds>,
+    /// When it was last replayed.
+    pub replayed_at: Option<UnixSeconds>,
     /// From when it may be forgotten.
     pub expires_at: UnixSeconds,
     /// Whether the record, and not the queue, holds the message.
@@ -236,6 +238,7 @@ impl RecordView {
             sent_at: record.sent_at,
             settled_at: record.settled_at,
             keep_until: record.keep_until,
+            replayed_at: record.replayed_at,
             expires_at: record.expires_at,
             holds_message: record.message.is_some(),
             failures: record.failures.clone(),
@@ -260,6 +263,7 @@ impl RecordView {
             ("sent at", self.sent_at.map(instant)),
             ("settled at", self.settled_at.map(instant)),
             ("kept until", self.keep_until.map(instant)),
+            ("replayed at", self.replayed_at.map(instant)),
             ("forgotten from", Some(instant(self.expires_at))),
             ("arrival id", Some(self.arrival_id.clone())),
             ("last owner", Some(self.owner.clone())),
@@ -296,6 +300,7 @@ mod tests {
   "sent_at": null,
   "settled_at": 1754000100,
   "keep_until": null,
+  "replayed_at": 1754000080,
   "expires_at": 1757024100,
   "holds_message": true,
   "failures": [

@@ -90,6 +90,8 @@ pub struct Record {
     pub settled_at: Option<UnixSeconds>,
     /// Until when the message is kept, if it is `completed` and holds one.
     pub keep_until: Option<UnixSeconds>,
+    /// When it was last replayed.
+    pub replayed_at: Option<UnixSeconds>,
     /// When it first arrived.
     pub received_at: UnixSeconds,
     /// From when it may be forgotten.
@@ -330,6 +332,7 @@ fn meet_nothing(arriving: &Arriving<'_>, claimant: &Claimant, now: UnixSeconds) 
         sent_at: None,
         settled_at: None,
         keep_until: None,
+        replayed_at: None,
         received_at: arriving.received_at,
         expires_at: now.plus(RECORD_RETENTION_SECONDS),
         arrival_id: arriving.arrival_id.to_owned(),
@@ -438,6 +441,7 @@ impl Record {
             sent_at: None,
             settled_at: None,
             keep_until: None,
+            replayed_at: Some(now),
             expires_at: now.plus(RECORD_RETENTION_SECONDS),
             ..self.clone()
         }))
@@ -520,6 +524,7 @@ impl Record {
             sent_at: None,
             settled_at: None,
             keep_until: None,
+            replayed_at: self.replayed_at,
             received_at: self.received_at,
             expires_at: now.plus(RECORD_RETENTION_SECONDS),
             arrival_id: arriving.arrival_id.to_owned(),

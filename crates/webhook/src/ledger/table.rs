@@ -158,6 +158,7 @@ pub fn item(key: &RecordKey, record: &Record) -> Vec<(&'static str, Attribute)> 
         ("sent_at", record.sent_at),
         ("settled_at", record.settled_at),
         ("keep_until", record.keep_until),
+        ("replayed_at", record.replayed_at),
     ];
     let instants = instants.into_iter().filter_map(|(name, at)| Some((name, Attribute::Number(at?.0))));
     item.extend(instants);
@@ -210,6 +211,7 @@ pub fn read(attribute: impl Fn(&str) -> Option<Attribute>) -> Result<Record, Unr
         sent_at: instant("sent_at"),
         settled_at: instant("settled_at"),
         keep_until: instant("keep_until"),
+        replayed_at: instant("replayed_at"),
         received_at: instant("received_at").ok_or(Unreadable::Attribute("received_at"))?,
         expires_at: instant("expires_at").ok_or(Unreadable::Attribute("expires_at"))?,
         arrival_id: required("arrival_id")?,
