@@ -347,9 +347,14 @@ impl Wharf {
 
     /// Changes a record behind everybody's back.
     pub async fn change(&self, record: &RecordView, update: &str, at: i64) {
+        self.change_item(&record.event_key, &record.body_key, update, at).await;
+    }
+
+    /// The same, of any item of the ledger.
+    pub async fn change_item(&self, event_key: &str, body_key: &str, update: &str, at: i64) {
         let call = self.dynamodb().update_item().table_name(&self.stack.facts().table);
-        call.key("event_key", AttributeValue::S(record.event_key.clone()))
-            .key("body_key", AttributeValue::S(record.body_key.clone()))
+        call.key("event_key", AttributeValue::S(event_key.to_owned()))
+            .key("body_key", AttributeValue::S(body_key.to_owned()))
             .update_expression(update)
             .condition_expression("attribute_exists(event_key)")
             .expression_attribute_values(":at", AttributeValue::N(at.to_string()))

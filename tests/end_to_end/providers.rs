@@ -9,6 +9,8 @@ use wharf_ops::log_tail::Function;
 use wharf_ops::opening;
 use wharf_ops::project::Project;
 use wharf_ops::samples::Sample;
+use wharf_webhook::idempotency::Digest;
+use wharf_webhook::ledger::RecordKey;
 use wharf_webhook::provider::{PROVIDERS, Setting};
 
 use crate::harness::{Answer, Wharf, headers, now, sample, shipped_consumer};
@@ -225,4 +227,9 @@ async fn with_a_replay_guard_a_captured_body_under_a_new_id_runs_nothing() {
     post("open", "captured").await;
     wharf.completed("open", "genuine").await;
     wharf.completed("open", "captured").await;
+    // A guard past its time guards nothing, deleted or not.
+    let guard = RecordKey::guard("github", Digest::of(&body));
+    wharf.change_item(&guard.event, &guard.body, "SET expires_at = :at", now().seconds().0).await;
+    post("github", "later").await;
+    wharf.completed("github", "later").await;
 }
