@@ -5,8 +5,10 @@ use wharf::consumer::HandlerError;
 
 /// Processes one event.
 ///
-/// `Ok` completes it: it is never processed again, however often its sender repeats it. An error, a panic or running out
-/// of time leaves it to a later attempt; any error converts with `?`.
+/// `Ok` completes it: it is never processed again, however often its sender repeats it. `Ok(effects)`, with
+/// [`wharf::consumer::Effects`] instead of `()`, has writes to DynamoDB committed together with that, once. An error, a panic or
+/// running out of time leaves it to a later attempt; any error converts with `?`, and [`HandlerError::permanent`] says that
+/// no attempt can help.
 pub async fn handle(delivery: Delivery) -> Result<(), HandlerError> {
     tracing::info!(
         endpoint = delivery.endpoint(),

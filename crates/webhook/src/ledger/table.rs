@@ -192,6 +192,8 @@ pub fn read(attribute: impl Fn(&str) -> Option<Attribute>) -> Result<Record, Unr
     let count = |name: &'static str| {
         number(name).and_then(|count| u32::try_from(count).ok()).ok_or(Unreadable::Attribute(name))
     };
+    // Records were written before these were counted.
+    let count_if_any = |name: &'static str| attribute(name).map_or(Ok(0), |_| count(name));
     if !count("version").is_ok_and(|version| (1..=VERSION).contains(&version)) {
         return Err(Unreadable::Version);
     }
@@ -203,9 +205,9 @@ pub fn read(attribute: impl Fn(&str) -> Option<Attribute>) -> Result<Record, Unr
     Ok(Record {
         state: text("state").and_then(|word| State::from_word(&word)).ok_or(Unreadable::Attribute("state"))?,
         owner: required("owner")?,
-        replay: count("replay")?,
+        replay: count_if_any("replay")?,
         attempt: count("attempt")?,
-        interruptions: count("interruptions")?,
+        interruptions: count_if_any("interruptions")?,
         lease_until: instant("lease_until"),
         due_at: instant("due_at"),
         sent_at: instant("sent_at"),

@@ -564,12 +564,19 @@ fn an_item_is_read_as_the_record_that_was_written_in_every_state_with_much_in_it
 fn an_item_without_what_every_record_has_is_unreadable() {
     let attributes = attributes(&full(State::Waiting));
     let without = |missing: &str| read(|name| attributes.get(name).filter(|_| name != missing).cloned());
-    for name in ["state", "owner", "replay", "attempt", "interruptions", "received_at", "expires_at"] {
+    for name in ["state", "owner", "attempt", "received_at", "expires_at"] {
         assert_eq!(without(name), Err(Unreadable::Attribute(name)));
     }
     assert_eq!(without("arrival_id"), Err(Unreadable::Attribute("arrival_id")));
     assert_eq!(without("body_sha256"), Err(Unreadable::Attribute("body_sha256")));
     assert_eq!(without("version"), Err(Unreadable::Version));
+}
+
+#[test]
+fn a_record_of_the_first_releases_is_read_as_one_that_was_never_replayed_or_interrupted() {
+    let attributes = attributes(&full(State::Completed));
+    let old = read(|name| attributes.get(name).filter(|_| name != "replay" && name != "interruptions").cloned());
+    assert_eq!(old, Ok(Record { replay: 0, interruptions: 0, ..full(State::Completed) }));
 }
 
 #[test]
@@ -582,6 +589,7 @@ fn an_item_with_something_else_in_it_is_unreadable() {
     assert_eq!(with("version", Attribute::Number(2)), Err(Unreadable::Version));
     assert_eq!(with("state", text("done")), Err(Unreadable::Attribute("state")));
     assert_eq!(with("owner", Attribute::Number(1)), Err(Unreadable::Attribute("owner")));
+    assert_eq!(with("replay", text("1")), Err(Unreadable::Attribute("replay")));
     assert_eq!(with("attempt", text("1")), Err(Unreadable::Attribute("attempt")));
     assert_eq!(with("attempt", Attribute::Number(-1)), Err(Unreadable::Attribute("attempt")));
     assert_eq!(with("body_sha256", text("E3B0")), Err(Unreadable::Attribute("body_sha256")));
