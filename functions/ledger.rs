@@ -72,7 +72,10 @@ pub enum EffectsRefused {
 /// Why the ledger could not say.
 #[derive(Debug, Error)]
 pub enum LedgerError {
-    /// DynamoDB refused the call, did not answer, or was just at the same items. A write may have happened.
+    /// Somebody is at the same item, in a transaction. Nothing was written.
+    #[error("the ledger: another worker is just at the same record")]
+    Conflict,
+    /// DynamoDB refused the call or did not answer. A write may have happened.
     #[error("the ledger: {cause}")]
     Unavailable {
         /// What happened.
@@ -143,6 +146,9 @@ impl Ledger {
                     return Ok(Written::No(None));
                 };
                 met(refused.item, key, write)
+            }
+            Err(SdkError::ServiceError(error)) if error.err().is_transaction_conflict_exception() => {
+                Err(LedgerError::Conflict)
             }
             Err(error) => Err(unavailable(error)),
         }

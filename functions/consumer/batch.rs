@@ -250,9 +250,12 @@ where
                     Box::new(write)
                 }
             };
-            match self.within(handlers_end, self.ledger.write(&key, &write)).await? {
-                Written::Yes => return Ok(granted_or_done(write.record)),
-                Written::No(record) => found = record,
+            match self.within(handlers_end, self.ledger.write(&key, &write)).await {
+                Ok(Written::Yes) => return Ok(granted_or_done(write.record)),
+                Ok(Written::No(record)) => found = record,
+                // Its event is being completed, most likely: it comes again to see.
+                Err(LedgerError::Conflict) => return Err(Again::Overtaken),
+                Err(error) => return Err(error.into()),
             }
         }
         Err(Again::Overtaken)
@@ -355,7 +358,7 @@ where
             let result = self.within(end, call()).await;
             let is_time_left = (self.now)().0 + i64::try_from(pause).unwrap_or(i64::MAX) < end;
             match result {
-                Err(LedgerError::Unavailable { .. }) if is_time_left => {
+                Err(LedgerError::Unavailable { .. } | LedgerError::Conflict) if is_time_left => {
                     tokio::time::sleep(Duration::from_millis(pause)).await;
                     pause = (pause * 2).min(longest);
                 }

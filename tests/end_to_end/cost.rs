@@ -175,6 +175,20 @@ async fn a_completion_in_conflict_with_a_copys_claim_is_repeated_and_the_handler
 }
 
 #[tokio::test]
+async fn a_claim_in_conflict_with_a_completion_comes_again_soon_and_a_completion_in_conflict_is_repeated() {
+    let wharf = Wharf::start().await;
+    // The first claim, and the second worker's completion.
+    let decide = |call: &Call<'_>| if matches!(call.number, 0 | 2) { Fault::Conflict } else { Fault::None };
+    let (proxy, _) = Proxy::start(&wharf.stack.facts().aws_endpoint_url, decide).await;
+    let messages = wharf.messages_of(&["o-1"]);
+    let consumer = wharf.consumer_through(&proxy, succeeds);
+    assert_eq!(wharf.process_by(&consumer, 20, &messages, 1).await, [0]);
+    assert!(wharf.records("shop", "o-1").await.is_empty(), "nothing was claimed");
+    assert!(wharf.process_by(&consumer, 20, &messages, 1).await.is_empty());
+    assert_eq!(wharf.in_state("o-1", "completed").await.attempt, 1);
+}
+
+#[tokio::test]
 async fn a_completion_whose_answer_is_lost_is_done_once() {
     let wharf = Wharf::start_with_orders("").await;
     let lost = Arc::new(Mutex::new(0));
