@@ -150,7 +150,7 @@ async fn five_hundred_events_through_bad_weather_are_each_done_once() {
     let wharf = Arc::new(Wharf::start_with_orders(POLICY).await);
     wharf.pause().await;
     let seed: u64 = std::env::var("WHARF_SEED").map_or_else(|_| now().0.unsigned_abs(), |seed| seed.parse().unwrap());
-    println!("WHARF_SEED={seed} shows the same weather again");
+    println!("WHARF_SEED={seed} draws the same faults again, though calls may come in another order");
     let mut orders: Vec<String> = (0..EVENTS).map(|number| order(&format!("o-{number}"))).collect();
     orders.extend(std::iter::repeat_n(order("o-0"), COPIES));
     wharf.enqueue(&orders).await;

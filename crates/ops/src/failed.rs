@@ -12,7 +12,7 @@ use wharf_webhook::ledger::table::{self, List};
 use wharf_webhook::ledger::{Record, RecordKey, State};
 
 use crate::deployment::Deployment;
-use crate::records::{Item, id, key_of, record_of};
+use crate::records::{Item, key_of, record_of};
 
 /// How many pages of a partition are read in order to count what is not listed, each up to 1 MB (DynamoDB).
 const PAGES_MAX: usize = 10;
@@ -168,7 +168,7 @@ impl FailedEvent {
         }
         Some(FailedEvent {
             endpoint: key.endpoint().to_owned(),
-            id: id(key).to_owned(),
+            id: key.event_id().to_owned(),
             event_key: key.event.clone(),
             body_key: key.body.clone(),
             state: record.state.word().to_owned(),

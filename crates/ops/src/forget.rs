@@ -60,7 +60,7 @@ pub async fn remembered(deployment: &Deployment, endpoint: &str, id: &str) -> Re
     let mut all = Vec::new();
     for (key, record) in records::whole(deployment, endpoint, id).await? {
         let guard = guard(deployment, &key, &record).await?;
-        let prefix = format!("bodies/{}/", record.body);
+        let prefix = message::references_of(record.body);
         let own = [Some(format!("{prefix}{}", record.arrival_id)), referred_to(&record)];
         let stored = stored(deployment, &prefix).await?;
         let (bodies, equal_bodies) = stored.into_iter().partition(|key| own.iter().flatten().any(|own| own == key));
@@ -131,7 +131,7 @@ async fn erase_items(deployment: &Deployment, remembered: &Remembered) -> Result
             .table_name(&deployment.table)
             .set_key(Some(primary_key(guard)))
             .condition_expression("claimed_by = :key")
-            .expression_attribute_values(":key", AttributeValue::S(idempotency_key(key)))
+            .expression_attribute_values(":key", AttributeValue::S(key.idempotency_key()))
             .build()
     });
     let of_guard = of_guard.transpose().context("the guard has a key")?;
@@ -158,13 +158,7 @@ async fn guard(deployment: &Deployment, key: &RecordKey, record: &Record) -> Res
     let answer = call.set_key(Some(primary_key(&guard))).send().await;
     let item: HashMap<_, _> = answer.with_context(|| deployment.cannot("read the ledger"))?.item.unwrap_or_default();
     let claimed_by = item.get("claimed_by").and_then(|value| value.as_s().ok());
-    Ok(claimed_by.is_some_and(|claimed_by| *claimed_by == idempotency_key(key)).then_some(guard))
-}
-
-/// The idempotency key that a record stands under, as a guard has it.
-fn idempotency_key(key: &RecordKey) -> String {
-    let id = records::id(key);
-    if key.body == "-" { id.to_owned() } else { format!("{id}:{}", key.body) }
+    Ok(claimed_by.is_some_and(|claimed_by| *claimed_by == key.idempotency_key()).then_some(guard))
 }
 
 /// The key of the body that a record's message refers to.
@@ -198,15 +192,5 @@ mod tests {
         assert_eq!(held_until(&processing, until.plus(-1)), Some(until));
         assert_eq!(held_until(&processing, until), None);
         assert_eq!(held_until(&failed(), until), None);
-    }
-
-    #[test]
-    fn a_records_place_says_its_idempotency_key() {
-        let key = |event: &str, body: &str| idempotency_key(&RecordKey { event: event.into(), body: body.into() });
-        assert_eq!(key("shop#o#1", "-"), "o#1");
-        assert_eq!(
-            key("github#d-1", "88c33a076d6c13228dc93728ed09cac76bab58b4401aa14cb52b646ffdb6ae58"),
-            "d-1:88c33a076d6c13228dc93728ed09cac76bab58b4401aa14cb52b646ffdb6ae58"
-        );
     }
 }

@@ -213,11 +213,6 @@ fn attribute(item: &Item, name: &str) -> Option<Attribute> {
     value.as_s().ok().cloned().map(Attribute::Text).or_else(number)
 }
 
-/// The sender's id of the event, or what stands for it where there is none: what `cargo ops inspect` finds it by.
-pub fn id(key: &RecordKey) -> &str {
-    key.event.split_once('#').map_or(&key.event, |(_, id)| id)
-}
-
 impl RecordView {
     /// What people see of a record.
     pub fn new(key: &RecordKey, record: &Record) -> RecordView {

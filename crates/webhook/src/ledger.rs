@@ -44,7 +44,7 @@ impl RecordKey {
     /// Where the record of this key is.
     pub fn new(endpoint: &str, key: &IdempotencyKey) -> RecordKey {
         let (event, body) = key.event_and_body();
-        RecordKey { event: RecordKey::partition(endpoint, event), body: body.unwrap_or("-").to_owned() }
+        RecordKey { event: RecordKey::partition(endpoint, event), body: body.unwrap_or(NO_BODY).to_owned() }
     }
 
     /// Where it is kept under which key a body was first processed, for endpoints with `replay_guard`. No record is there: a
@@ -58,12 +58,25 @@ impl RecordKey {
         format!("{endpoint}#{event}")
     }
 
-    /// The endpoint, which the name of no endpoint contradicts: none has a `#`.
+    /// The endpoint. Its name has no `#`.
     pub fn endpoint(&self) -> &str {
         self.event.split_once('#').map_or(&self.event, |(endpoint, _)| endpoint)
     }
+
+    /// The sender's id of the event, or what stands for it where there is none.
+    pub fn event_id(&self) -> &str {
+        self.event.split_once('#').map_or(&self.event, |(_, id)| id)
+    }
+
+    /// The idempotency key that the record stands under, as logs and guards have it.
+    pub fn idempotency_key(&self) -> String {
+        let id = self.event_id();
+        if self.body == NO_BODY { id.to_owned() } else { format!("{id}:{}", self.body) }
+    }
 }
 
+/// The sort key where the idempotency key has no digest.
+const NO_BODY: &str = "-";
 /// The sort key of what [`RecordKey::guard`] names.
 pub const GUARD: &str = "guard";
 

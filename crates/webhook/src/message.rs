@@ -115,9 +115,13 @@ impl Referring {
 
 /// The key of a delivery's body in the bucket of bodies, if the message is not to carry it. No sender chooses any of it.
 pub fn reference(delivery: &Delivery) -> Option<String> {
-    let envelope = &delivery.envelope;
-    (delivery.body.len() > BODY_BYTES_INLINE_MAX)
-        .then(|| format!("bodies/{}/{}", envelope.body_digest, envelope.arrival_id))
+    let Envelope { body_digest, arrival_id, .. } = &delivery.envelope;
+    (delivery.body.len() > BODY_BYTES_INLINE_MAX).then(|| format!("{}{arrival_id}", references_of(*body_digest)))
+}
+
+/// What the keys begin with of all bodies with this digest; the id of the arrival follows.
+pub fn references_of(digest: Digest) -> String {
+    format!("bodies/{digest}/")
 }
 
 /// The version alone, which every version of the message says in this way.

@@ -97,7 +97,7 @@ async fn print_json(deployment: &Deployment, found: &[(RecordKey, Record)]) -> R
 
 async fn write_body(deployment: &Deployment, found: &[(RecordKey, Record)], file: &PathBuf) -> Result<()> {
     let [(_, record)] = found else {
-        let keys: Vec<_> = found.iter().map(|(key, _)| format!("{}:{}", records::id(key), key.body)).collect();
+        let keys: Vec<_> = found.iter().map(|(key, _)| key.idempotency_key()).collect();
         bail!("{} events came under this id. Choose one:\n{}", keys.len(), keys.join("\n"));
     };
     let contents = contents(deployment, record).await?.context("there is no body to write")?;

@@ -190,5 +190,5 @@ fn sentence(outcome: &Replayed) -> String {
 }
 
 fn name(key: &RecordKey) -> String {
-    format!("{} {}", key.endpoint(), one_line(records::id(key)))
+    format!("{} {}", key.endpoint(), one_line(key.event_id()))
 }

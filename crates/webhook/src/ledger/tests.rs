@@ -81,6 +81,17 @@ fn failed(record: &Record, again: Again, policy: &Policy) -> (Write, Next) {
 }
 
 #[test]
+fn a_records_place_says_its_endpoint_its_event_and_its_idempotency_key() {
+    let said = |event: &str, body: &str| {
+        let key = RecordKey { event: event.into(), body: body.into() };
+        (key.endpoint().to_owned(), key.event_id().to_owned(), key.idempotency_key())
+    };
+    assert_eq!(said("shop#o#1", "-"), ("shop".into(), "o#1".into(), "o#1".into()));
+    let body = "88c33a076d6c13228dc93728ed09cac76bab58b4401aa14cb52b646ffdb6ae58";
+    assert_eq!(said("github#d-1", body), ("github".into(), "d-1".into(), format!("d-1:{body}")));
+}
+
+#[test]
 fn an_unknown_event_is_claimed_where_there_is_no_record() {
     let write = run(meet(None, &arriving(), &Policy::default(), &claimant(), NOW));
     assert_eq!(write.condition, Condition::Vacant { now: NOW });
