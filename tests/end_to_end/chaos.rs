@@ -9,11 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
-use serde_json::{Value, json};
+use serde_json::json;
 use wharf_webhook::message;
 
-use crate::harness::{ENDPOINTS, Wharf, now, orders_consumer};
+use crate::harness::{ENDPOINTS, Wharf, now, orders_consumer, record_of};
 use crate::lambda::Lambda;
 use crate::proxy::{Call, Fault, Proxy};
 
@@ -33,14 +32,11 @@ impl Wharf {
     /// Lambda does. Returns whether there were any, and whether the function lived.
     async fn poll(&self, lambda: &Lambda, visibility_seconds: i32, seconds: i64) -> (bool, bool) {
         let url = &self.stack.facts().queue_url;
-        let call = self.sqs().receive_message().queue_url(url).max_number_of_messages(10).wait_time_seconds(0);
-        let call = call.visibility_timeout(visibility_seconds);
-        let call = call.message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount);
-        let messages = call.send().await.unwrap().messages.unwrap_or_default();
+        let messages = self.receive(visibility_seconds).await;
         if messages.is_empty() {
             return (false, true);
         }
-        let records: Vec<Value> = messages.iter().map(record).collect();
+        let records: Vec<_> = messages.iter().map(record_of).collect();
         let Some(answer) = lambda.invoke(&json!({ "Records": records }), seconds).await else { return (true, false) };
         let failures = answer["batchItemFailures"].as_array().unwrap().iter();
         let back: BTreeSet<&str> = failures.map(|failure| failure["itemIdentifier"].as_str().unwrap()).collect();
@@ -67,16 +63,6 @@ impl Wharf {
             }
         }
     }
-}
-
-fn record(message: &Message) -> Value {
-    let receives = &message.attributes().unwrap()[&MessageSystemAttributeName::ApproximateReceiveCount];
-    json!({
-        "messageId": message.message_id(),
-        "receiptHandle": message.receipt_handle(),
-        "body": message.body(),
-        "attributes": { "ApproximateReceiveCount": receives },
-    })
 }
 
 fn order(id: &str) -> String {

@@ -2,14 +2,15 @@
 
 use std::sync::{Arc, Mutex};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use wharf::Delivery;
 use wharf::consumer::batch::Consumer;
 use wharf::consumer::{Effects, HandlerError};
 use wharf::ledger::Ledger;
+use wharf_webhook::clock::UnixMillis;
 use wharf_webhook::message;
 
-use crate::harness::{Wharf, now};
+use crate::harness::{Wharf, now, record_of};
 use crate::proxy::{Call, Fault, Proxy};
 
 /// What was written, as the bill shows it: each entry is an operation and its write units.
@@ -180,11 +181,17 @@ async fn a_claim_in_conflict_with_a_completion_comes_again_soon_and_a_completion
     // The first claim, and the second worker's completion.
     let decide = |call: &Call<'_>| if matches!(call.number, 0 | 2) { Fault::Conflict } else { Fault::None };
     let (proxy, _) = Proxy::start(&wharf.stack.facts().aws_endpoint_url, decide).await;
-    let messages = wharf.messages_of(&["o-1"]);
+    wharf.pause().await;
+    wharf.queue().send(wharf.messages_of(&["o-1"]).remove(0), "shop").await.unwrap();
     let consumer = wharf.consumer_through(&proxy, succeeds);
-    assert_eq!(wharf.process_by(&consumer, 20, &messages, 1).await, [0]);
+    let process = async |record: Value| {
+        let batch = serde_json::from_value(json!({ "Records": [record] })).unwrap();
+        consumer.process(batch, UnixMillis(now().0 + 20_000)).await.batch_item_failures.len()
+    };
+    assert_eq!(process(record_of(&wharf.receive(600).await[0])).await, 1);
     assert!(wharf.records("shop", "o-1").await.is_empty(), "nothing was claimed");
-    assert!(wharf.process_by(&consumer, 20, &messages, 1).await.is_empty());
+    let again = wharf.until("it comes again", async || wharf.receive(600).await.pop()).await;
+    assert_eq!(process(record_of(&again)).await, 0);
     assert_eq!(wharf.in_state("o-1", "completed").await.attempt, 1);
 }
 

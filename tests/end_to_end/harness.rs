@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
 };
-use aws_sdk_sqs::types::{MessageSystemAttributeName, QueueAttributeName};
+use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::{Value, json};
 use wharf::bodies::Bodies;
 use wharf::consumer::batch::Consumer;
 use wharf::consumer::dead_letter::DeadLetterQueue;
@@ -312,9 +313,7 @@ impl Wharf {
             .send()
             .await
             .unwrap();
-        let reason = |message: &aws_sdk_sqs::types::Message| {
-            message.message_attributes()?.get("reason")?.string_value().map(str::to_owned)
-        };
+        let reason = |message: &Message| message.message_attributes()?.get("reason")?.string_value().map(str::to_owned);
         answer.messages().iter().map(|message| (message.body().unwrap().to_owned(), reason(message))).collect()
     }
 
@@ -383,6 +382,14 @@ impl Wharf {
         self.until_within(Duration::from_secs(seconds), what, ask).await
     }
 
+    /// Up to ten messages of the queue, which it hides for so long.
+    pub async fn receive(&self, visibility_seconds: i32) -> Vec<Message> {
+        let call = self.sqs.receive_message().queue_url(&self.stack.facts().queue_url).max_number_of_messages(10);
+        let call = call.wait_time_seconds(0).visibility_timeout(visibility_seconds);
+        let call = call.message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount);
+        call.send().await.unwrap().messages.unwrap_or_default()
+    }
+
     /// Asks again and again until there is an answer.
     pub async fn until<T>(&self, what: &str, ask: impl AsyncFnMut() -> Option<T>) -> T {
         self.until_within(PATIENCE, what, ask).await
@@ -407,6 +414,17 @@ impl Wharf {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
+}
+
+/// A message as Lambda hands it to the consumer.
+pub fn record_of(message: &Message) -> Value {
+    let receives = &message.attributes().unwrap()[&MessageSystemAttributeName::ApproximateReceiveCount];
+    json!({
+        "messageId": message.message_id(),
+        "receiptHandle": message.receipt_handle(),
+        "body": message.body(),
+        "attributes": { "ApproximateReceiveCount": receives },
+    })
 }
 
 pub fn headers(pairs: &[(&str, &str)]) -> HeaderMap {

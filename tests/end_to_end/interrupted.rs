@@ -12,7 +12,7 @@ use wharf_ops::records::RecordView;
 use wharf_webhook::clock::UnixMillis;
 use wharf_webhook::message;
 
-use crate::harness::{ENDPOINTS, Wharf, now, orders_consumer};
+use crate::harness::{ENDPOINTS, Wharf, now, orders_consumer, record_of};
 
 impl Wharf {
     /// With the consumer of `examples/orders.rs` and its table; `policy` is what the endpoint `shop` says of processing.
@@ -243,15 +243,7 @@ async fn what_is_settled_is_deleted_before_something_runs_that_may_kill_the_work
     for message in wharf.messages_of(&["poison", "o-1"]) {
         wharf.queue().send(message, "shop").await.unwrap();
     }
-    let call = wharf.sqs().receive_message().queue_url(&wharf.stack.facts().queue_url).max_number_of_messages(10);
-    let messages = call.visibility_timeout(600).send().await.unwrap().messages.unwrap();
-    let records: Vec<_> = messages
-        .iter()
-        .map(|message| {
-            let receipt_handle = message.receipt_handle();
-            json!({ "messageId": message.message_id(), "receiptHandle": receipt_handle, "body": message.body(), "attributes": {} })
-        })
-        .collect();
+    let records: Vec<_> = wharf.receive(600).await.iter().map(record_of).collect();
     assert_eq!(records.len(), 2);
     let batch = serde_json::from_value(json!({ "Records": records })).unwrap();
     let consumer = wharf.consumer(dies);
