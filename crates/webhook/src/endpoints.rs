@@ -22,27 +22,40 @@
 //! | `on_interrupted` | what happens to an event whose worker died: `"rerun"` or `"park"`. Absent: it is run again |
 //! | `retry` | `{ attempts, first_seconds, longest_seconds }`, when a failed attempt is repeated, see [`crate::policy::Retry`] |
 //! | `keep_days` | how long the message of a completed event is kept, so that it can be replayed. Absent: not at all |
+//! | `source_ranges` | the addresses that requests may come from: `["192.30.252.0/22", "2a0a:a440::/29"]`; others are turned away. Absent: from anywhere |
+//! | `secret_store` | `"parameterstore"`, or `"secretsmanager"` for the secret `wharf/<stage>/<endpoint>` there. Absent: the parameter store |
+//! | `log_bodies` | `true`: what of its bodies fits goes into the log. Absent: nothing of them |
 //! | `signature` | `generic` only: the scheme, see [`crate::provider::generic`] |
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 
+use ipnet::IpNet;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::limits::{ATTEMPTS_MAX, ENDPOINTS_MAX, KEEP_DAYS_MAX, WAIT_SECONDS_MAX};
+use crate::limits::{ATTEMPTS_MAX, ENDPOINTS_MAX, KEEP_DAYS_MAX, SOURCE_RANGES_MAX, WAIT_SECONDS_MAX};
 use crate::policy::{Deliver, OnInterrupted, Policy, Retry};
 use crate::provider::generic::{self, GENERIC, PARAMETERS, Parameters};
-use crate::provider::{self, IdRating, Provider, Scheme, Setting, Source};
+use crate::provider::{self, Check, IdRating, Provider, Scheme, Setting, Source};
 use crate::terms::{Settings, Terms};
 
 /// The longest name of an endpoint, in bytes: with its prefix it names an SSM parameter and a message group.
 pub const NAME_BYTES_MAX: usize = 64;
 
+/// The name of the endpoint that Wharf sends its own probe to. No endpoint of `endpoints.toml` can have it.
+pub const PROBE: &str = "_probe";
+/// Whose scheme the probe is signed by.
+const PROBE_PROVIDER: &str = "standardwebhooks";
+
 /// What `endpoints.toml` says: every endpoint by its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Endpoints(BTreeMap<String, Endpoint>);
+pub struct Endpoints {
+    configured: BTreeMap<String, Endpoint>,
+    probe: Endpoint,
+}
 
 /// Our address for one sender.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +74,22 @@ pub struct Endpoint {
     pub replay_guard: bool,
     /// How its events are processed.
     pub policy: Policy,
+    /// Where its secrets are.
+    pub secret_store: SecretStore,
+    /// The addresses that requests may come from; `None`: any.
+    pub source_ranges: Option<Vec<IpNet>>,
+    /// Whether bodies go into the log.
+    pub log_bodies: bool,
+}
+
+/// Where an endpoint's secrets are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SecretStore {
+    /// A SecureString of SSM's parameter store.
+    #[default]
+    ParameterStore,
+    /// A secret of Secrets Manager, which SSM hands over.
+    SecretsManager,
 }
 
 /// What an accepted request is answered with.
@@ -100,6 +129,45 @@ impl fmt::Display for Problems {
 impl std::error::Error for Problems {}
 
 impl Endpoint {
+    /// The endpoint of Wharf's own probe: there without being configured, and processed by nobody.
+    pub fn probe() -> Endpoint {
+        let known = provider::find(PROBE_PROVIDER).and_then(|provider| Some((provider, *provider.scheme(None)?)));
+        #[expect(clippy::expect_used, reason = "it is a row of the table")]
+        let (provider, scheme) = known.expect("the probe's provider is known");
+        Endpoint {
+            name: PROBE.to_owned(),
+            terms: Terms::new(provider, scheme),
+            events: None,
+            headers: Vec::new(),
+            reply: None,
+            replay_guard: false,
+            policy: Policy { deliver: Deliver::Nobody, ..Policy::default() },
+            secret_store: SecretStore::ParameterStore,
+            source_ranges: None,
+            log_bodies: false,
+        }
+    }
+
+    /// Whether it is Wharf's own.
+    pub fn is_probe(&self) -> bool {
+        self.name == PROBE
+    }
+
+    /// The name by which SSM hands over its secrets on a stage: of a parameter, or of its reference to a secret of Secrets
+    /// Manager.
+    pub fn secret_parameter(&self, stage: &str) -> String {
+        match self.secret_store {
+            SecretStore::ParameterStore => format!("/wharf/{stage}/{}", self.name),
+            SecretStore::SecretsManager => format!("/aws/reference/secretsmanager/wharf/{stage}/{}", self.name),
+        }
+    }
+
+    /// Whether a request from this address may be meant; `None` if nobody knows where it came from.
+    pub fn may_come_from(&self, source: Option<IpAddr>) -> bool {
+        let Some(ranges) = &self.source_ranges else { return true };
+        source.is_some_and(|source| ranges.iter().any(|range| range.contains(&source.to_canonical())))
+    }
+
     /// Whether events of these types are processed: all of a request's, of which one is enough. A request without a type is
     /// processed where all are.
     pub fn subscribes_to<'t>(&self, mut types: impl Iterator<Item = &'t str>) -> bool {
@@ -143,20 +211,20 @@ impl Endpoints {
         }
         let endpoints = reader.document(document.get_ref());
         if reader.problems.is_empty() {
-            return Ok(Endpoints(endpoints));
+            return Ok(Endpoints { configured: endpoints, probe: Endpoint::probe() });
         }
         reader.problems.sort_by_key(|problem| problem.line);
         Err(Problems(reader.problems))
     }
 
-    /// The endpoint of this name.
+    /// The endpoint of this name, [`PROBE`] among them.
     pub fn get(&self, name: &str) -> Option<&Endpoint> {
-        self.0.get(name)
+        if name == PROBE { Some(&self.probe) } else { self.configured.get(name) }
     }
 
-    /// All of them, by name.
+    /// All that are configured, by name.
     pub fn iter(&self) -> impl Iterator<Item = &Endpoint> {
-        self.0.values()
+        self.configured.values()
     }
 }
 
@@ -237,6 +305,9 @@ impl Reader<'_> {
             self.problem(at, format!("{problem}{}", terms.scheme.rating_reason));
         }
         let policy = self.policy(table);
+        let secret_store = self.secret_store(table, terms.as_ref());
+        let source_ranges = self.source_ranges(table);
+        let log_bodies = self.boolean(table, "log_bodies");
         Some(Endpoint {
             name: name.to_owned(),
             terms: terms?,
@@ -245,7 +316,61 @@ impl Reader<'_> {
             reply,
             replay_guard: replay_guard.is_some_and(|(_, guard)| guard),
             policy,
+            secret_store,
+            source_ranges,
+            log_bodies: log_bodies.is_some_and(|(_, log)| log),
         })
+    }
+
+    fn secret_store(&mut self, table: &DeTable<'_>, terms: Option<&Terms>) -> SecretStore {
+        let Some((at, word)) = self.text(table, "secret_store") else { return SecretStore::default() };
+        let brings_its_own = |terms: &Terms| {
+            terms.provider.handshakes.iter().any(|handshake| matches!(handshake.check, Check::OffersSecret(_)))
+        };
+        match word.as_str() {
+            "parameterstore" => SecretStore::ParameterStore,
+            "secretsmanager" => {
+                if let Some(terms) = terms.filter(|terms| !terms.scheme.secret.is_kept()) {
+                    let title = terms.provider.title;
+                    self.problem(at, format!("`secret_store` has no meaning here: {title} needs no secret"));
+                } else if let Some(terms) = terms.filter(|terms| brings_its_own(terms)) {
+                    let title = terms.provider.title;
+                    self.problem(
+                        at,
+                        format!("`secret_store`: {title} brings its secret along, which the parameter store takes in"),
+                    );
+                }
+                SecretStore::SecretsManager
+            }
+            _ => {
+                let problem =
+                    format!("`secret_store` is {word:?}, and must be \"parameterstore\" or \"secretsmanager\"");
+                self.problem(at, problem);
+                SecretStore::default()
+            }
+        }
+    }
+
+    fn source_ranges(&mut self, table: &DeTable<'_>) -> Option<Vec<IpNet>> {
+        let (at, texts) = self.texts(table, "source_ranges")?;
+        if texts.is_empty() {
+            self.problem(at, "`source_ranges` is empty, so that nothing would be let in: leave it out to let all in");
+        }
+        if texts.len() > SOURCE_RANGES_MAX {
+            let found = texts.len();
+            self.problem(at, format!("`source_ranges` has {found} ranges, and {SOURCE_RANGES_MAX} are the most"));
+        }
+        let mut ranges = Vec::new();
+        for text in texts {
+            match text.parse::<IpNet>().or_else(|error| text.parse::<IpAddr>().map(IpNet::from).map_err(|_| error)) {
+                Ok(range) => ranges.push(range),
+                Err(_) => {
+                    let problem = "which is no range of addresses: \"192.30.252.0/22\", \"2a0a:a440::/29\"";
+                    self.problem(at, format!("`source_ranges` has {text:?}, {problem}"));
+                }
+            }
+        }
+        Some(ranges)
     }
 
     fn terms(&mut self, at: usize, name: &str, table: &DeTable<'_>) -> Option<Terms> {
@@ -602,7 +727,7 @@ impl Reader<'_> {
 }
 
 /// All keys of an endpoint.
-const KEYS: [&str; 21] = [
+const KEYS: [&str; 24] = [
     "provider",
     "scheme",
     "events",
@@ -623,6 +748,9 @@ const KEYS: [&str; 21] = [
     "on_interrupted",
     "retry",
     "keep_days",
+    "source_ranges",
+    "secret_store",
+    "log_bodies",
     "signature",
 ];
 
@@ -739,7 +867,7 @@ signature = { header = "X-S" }
                 (5, "the provider \"strype\" is unknown: did you mean \"stripe\"? `cargo ops providers` lists those that are known".into()),
                 (
                     6,
-                    "[endpoints.billing] has the unknown key `evnts`: it knows provider, scheme, events, headers, reply, event_id, event_type, replay_guard, tolerance_seconds, future_tolerance_seconds, public_url, trust_forwarded, verify_token, webhook_id, topics, sandbox, deliver, on_interrupted, retry, keep_days, signature"
+                    "[endpoints.billing] has the unknown key `evnts`: it knows provider, scheme, events, headers, reply, event_id, event_type, replay_guard, tolerance_seconds, future_tolerance_seconds, public_url, trust_forwarded, verify_token, webhook_id, topics, sandbox, deliver, on_interrupted, retry, keep_days, source_ranges, secret_store, log_bodies, signature"
                         .into()
                 ),
                 (7, "[endpoints.shop] has no `provider`: `cargo ops providers` lists those that are known".into()),
@@ -878,6 +1006,82 @@ replay_guard = true
         assert_eq!(endpoint(text), Ok(policy));
         let partly = Policy { retry: Retry { attempts: 3, ..Retry::default() }, ..Policy::default() };
         assert_eq!(endpoint("retry = { attempts = 3 }"), Ok(partly));
+    }
+
+    #[test]
+    fn the_probes_endpoint_is_there_without_being_configured_and_is_not_listed() {
+        let endpoints = Endpoints::parse("[endpoints.github]\nprovider = \"github\"\n").unwrap();
+        let probe = endpoints.get("_probe").unwrap();
+        assert!(probe.is_probe() && probe.terms.scheme.can_sign());
+        assert_eq!((probe.terms.provider.name, probe.policy.deliver), ("standardwebhooks", Deliver::Nobody));
+        assert_eq!(probe.secret_parameter("production"), "/wharf/production/_probe");
+        assert_eq!(endpoints.iter().map(|endpoint| endpoint.name.as_str()).collect::<Vec<_>>(), ["github"]);
+    }
+
+    #[test]
+    fn only_a_named_range_of_addresses_is_let_in() {
+        let text = "[endpoints.github]\nprovider = \"github\"\n\
+                    source_ranges = [\"192.30.252.0/22\", \"2a0a:a440::/29\", \"203.0.113.7\"]\n\
+                    [endpoints.open]\nprovider = \"github\"\n";
+        let endpoints = Endpoints::parse(text).unwrap();
+        let lets_in = |name: &str, source: &str| endpoints.get(name).unwrap().may_come_from(source.parse().ok());
+        for source in ["192.30.252.0", "192.30.255.255", "::ffff:192.30.253.1", "2a0a:a447::1", "203.0.113.7"] {
+            assert!(lets_in("github", source), "{source}");
+        }
+        for source in ["192.30.251.255", "192.31.0.0", "2a0a:a448::", "203.0.113.8", "", "unknown"] {
+            assert!(!lets_in("github", source), "{source}");
+            assert!(lets_in("open", source), "{source}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_in_the_parameter_store_or_in_secrets_manager() {
+        let text = "[endpoints.a]\nprovider = \"github\"\nsecret_store = \"secretsmanager\"\n[endpoints.b]\nprovider = \"github\"\n";
+        let endpoints = Endpoints::parse(text).unwrap();
+        let parameter = |name| endpoints.get(name).unwrap().secret_parameter("staging");
+        assert_eq!(parameter("a"), "/aws/reference/secretsmanager/wharf/staging/a");
+        assert_eq!(parameter("b"), "/wharf/staging/b");
+    }
+
+    #[test]
+    fn what_the_door_is_told_and_cannot_be_meant_is_a_problem() {
+        let cases = [
+            (
+                "github",
+                "source_ranges = []",
+                "`source_ranges` is empty, so that nothing would be let in: leave it out to let all in",
+            ),
+            (
+                "github",
+                "source_ranges = [\"10.0.0.0/33\"]",
+                "`source_ranges` has \"10.0.0.0/33\", which is no range of addresses: \"192.30.252.0/22\", \"2a0a:a440::/29\"",
+            ),
+            (
+                "github",
+                "secret_store = \"vault\"",
+                "`secret_store` is \"vault\", and must be \"parameterstore\" or \"secretsmanager\"",
+            ),
+            (
+                "sns\"\ntopics = [\"arn:aws:sns:a:b:c\"]\nsecret_store = \"secretsmanager",
+                "",
+                "`secret_store` has no meaning here: Amazon SNS needs no secret",
+            ),
+            (
+                "asana",
+                "secret_store = \"secretsmanager\"",
+                "`secret_store`: Asana brings its secret along, which the parameter store takes in",
+            ),
+            ("github", "log_bodies = 1", "`log_bodies` must be true or false, and its type is integer"),
+        ];
+        for (provider, keys, problem) in cases {
+            let text = format!("[endpoints.shop]\nprovider = \"{provider}\"\n{keys}");
+            let found: Vec<_> = problems(&text).into_iter().map(|(_, text)| text).collect();
+            assert_eq!(found, [problem], "{keys}");
+        }
+        let ranges =
+            |count| format!("[endpoints.shop]\nprovider = \"github\"\nsource_ranges = {:?}", vec!["10.0.0.0/8"; count]);
+        assert!(Endpoints::parse(&ranges(64)).is_ok());
+        assert_eq!(problems(&ranges(65)), [(3, "`source_ranges` has 65 ranges, and 64 are the most".into())]);
     }
 
     #[test]

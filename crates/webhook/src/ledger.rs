@@ -333,8 +333,17 @@ pub fn meet(
     }
 }
 
-fn meet_nothing(arriving: &Arriving<'_>, claimant: &Claimant, now: UnixSeconds) -> Meeting {
-    let record = Record {
+/// The record of a delivery that the queue refuses, so that no worker will ever meet it: failed, with its message. `owner` is
+/// a nonce. If the event has a record already, another delivery has brought it.
+pub fn unqueueable(arriving: &Arriving<'_>, owner: String, reason: &str, now: UnixSeconds) -> Write {
+    let record = Record { attempt: 0, ..first(arriving, &Claimant { owner, lease_until: now }, now) };
+    let record = record.settled(State::Failed, Some(reason), Some(arriving), now);
+    Write { condition: Condition::Vacant { now }, record }
+}
+
+/// The record of an event that nobody has seen, claimed.
+fn first(arriving: &Arriving<'_>, claimant: &Claimant, now: UnixSeconds) -> Record {
+    Record {
         state: State::Processing,
         owner: claimant.owner.clone(),
         replay: 0,
@@ -353,7 +362,11 @@ fn meet_nothing(arriving: &Arriving<'_>, claimant: &Claimant, now: UnixSeconds) 
         event_type: arriving.event_type.map(str::to_owned),
         failures: Vec::new(),
         message: None,
-    };
+    }
+}
+
+fn meet_nothing(arriving: &Arriving<'_>, claimant: &Claimant, now: UnixSeconds) -> Meeting {
+    let record = first(arriving, claimant, now);
     let condition = Condition::Vacant { now };
     if arriving.received_at.plus(AGE_SECONDS_MAX) <= now {
         let reason = "it arrived over 30 days ago: it may have been processed, and its record forgotten";
@@ -417,6 +430,13 @@ impl Record {
         waiting.remember_failure(&failed.reason, now);
         let next = if stays_in_queue { Next::InQueue { until } } else { Next::InRecord { until } };
         (self.replaced_by(waiting), next)
+    }
+
+    /// The record of a waiting event whose message the queue refuses: failed, with its message.
+    pub fn unsendable(&self, reason: &str, now: UnixSeconds) -> Write {
+        let message = self.message.clone();
+        let failed = self.clone().settled(State::Failed, Some(reason), None, now);
+        self.replaced_by(Record { message, ..failed })
     }
 
     /// The record of a waiting event, holding the message of a copy that was received too often to stay in the queue.

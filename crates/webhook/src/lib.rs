@@ -21,6 +21,8 @@
 //! | [`message`] | the queue message that carries a delivery from the receiver to the consumer |
 //! | [`policy`] | what an endpoint's owner decided about processing |
 //! | [`ledger`] | what a record means at an instant, and what becomes of it |
+//! | [`obfuscation`] | what of a header's value people may see |
+//! | [`metrics`] | what functions report in numbers |
 //! | [`limits`] | every size and duration, and the relations between them |
 //! | [`clock`] | instants with their unit in the type |
 
@@ -40,5 +42,7 @@ pub mod delivery;
 pub mod message;
 pub mod policy;
 pub mod ledger;
+pub mod obfuscation;
+pub mod metrics;
 pub mod limits;
 pub mod clock;

@@ -4,8 +4,9 @@
 //! dead-letter queue that forgets before the queue does, loses events without a single wrong line of code. The
 //! relations are asserted below when this is compiled; `tests/template.rs` holds the template to the same numbers.
 
-/// The largest body that is accepted, in bytes.
-pub const BODY_BYTES_MAX: usize = 700 * 1024;
+/// The largest body that is accepted, in bytes: as large as the event that brings it. API Gateway refuses more by itself;
+/// as base64, which it makes of all but text and JSON, it lets about 4.4 MB through.
+pub const BODY_BYTES_MAX: usize = INVOCATION_BYTES_MAX;
 /// The largest body that travels within its message, in bytes; a larger one is stored in S3 before the message is sent. So
 /// every message fits a record of the ledger, and ten of them an invocation of the consumer.
 pub const BODY_BYTES_INLINE_MAX: usize = 192 * 1024;
@@ -13,6 +14,8 @@ pub const BODY_BYTES_INLINE_MAX: usize = 192 * 1024;
 pub const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 /// All headers of a request and its request line, in bytes (API Gateway, HTTP API quotas).
 pub const HEADER_BYTES_MAX: usize = 10_240;
+/// The same as the receiver gets them: API Gateway adds some of its own (`x-forwarded-for`, `x-amzn-trace-id`).
+pub const HEADER_BYTES_ACCEPTED_MAX: usize = HEADER_BYTES_MAX + 4 * 1024;
 /// What one byte of a header can grow to in an ASCII JSON text within a JSON text: `\` `\u00e9`.
 const HEADER_GROWTH_MAX: usize = 7;
 /// Envelope of a queue message without body and headers: ids, digests, times.
@@ -42,6 +45,10 @@ pub const STATED_BYTES_MAX: usize = 1024;
 pub const SIGNATURES_MAX: usize = 100;
 /// How much of a text that a stranger wrote goes into a refusal, in characters.
 pub const QUOTED_CHARACTERS_MAX: usize = 128;
+/// How much of a body goes into a log line, in bytes, where its endpoint says `log_bodies = true`.
+pub const LOGGED_BODY_BYTES_MAX: usize = 16 * 1024;
+/// How many ranges of source addresses an endpoint may name (GitHub's `meta` lists six for webhooks).
+pub const SOURCE_RANGES_MAX: usize = 64;
 /// How many secrets an endpoint may have at once: the current one, its predecessor, and room for a mistake.
 pub const SECRETS_MAX: usize = 8;
 /// How many endpoints one deployment may have: all secrets are fetched together when the receiver starts.
@@ -50,6 +57,12 @@ pub const ENDPOINTS_MAX: usize = 200;
 /// The receiver's time for one request, in seconds. A sender waits at least as long (`Provider::patience_seconds`) or is
 /// answered sooner.
 pub const RECEIVER_TIMEOUT_SECONDS: i64 = 10;
+/// How long the receiver lets SQS try before it stores a delivery in the spool, in milliseconds; and at most half of what is
+/// left of the sender's patience. SQS takes some 10 ms, and each request that waits for it occupies a concurrent execution.
+pub const QUEUE_MILLIS_MAX: u64 = 2_000;
+/// How long the receiver waits for SSM when it has a copy of the secret, in milliseconds, and when it has none; and at most a
+/// third of the sender's patience.
+pub const SECRET_MILLIS_MAX: (u64, u64) = (1_000, 3_000);
 /// How long API Gateway waits for the receiver, in milliseconds; its own limit is 30,000.
 pub const INTEGRATION_TIMEOUT_MILLIS: i64 = 12_000;
 /// The consumer's time for one batch, in seconds.
@@ -91,6 +104,14 @@ pub const ATTEMPTS_MAX: u32 = 100;
 pub const HOUSEKEEPER_INTERVAL_SECONDS: i64 = 60;
 /// The housekeeper's time for one run, in seconds.
 pub const HOUSEKEEPER_TIMEOUT_SECONDS: i64 = 55;
+/// How often the housekeeper sends an event of its own through the front door, in seconds.
+pub const PROBE_INTERVAL_SECONDS: i64 = 5 * 60;
+/// How long it waits for the front door's answer, in seconds: a little longer than API Gateway does.
+pub const PROBE_TIMEOUT_SECONDS: u64 = 15;
+/// How long such an event may take until it lands before somebody is told, in milliseconds.
+pub const PROBE_AGE_MILLIS_MAX: i64 = 60_000;
+/// How long deliveries may lie in the spool before somebody is told, in seconds.
+pub const SPOOL_AGE_SECONDS_MAX: i64 = 15 * 60;
 /// How long it waits for what it sent to be claimed before it sends it again, in seconds.
 pub const RESEND_SECONDS: i64 = DAY_SECONDS;
 /// Over how many partitions of the index its records are spread: one takes 1,000 writes a second.
@@ -153,6 +174,21 @@ const _: () = assert!(
 );
 const _: () = assert!(INTEGRATION_TIMEOUT_MILLIS > RECEIVER_TIMEOUT_SECONDS * 1000, "our own 503 must come first");
 const _: () = assert!(INTEGRATION_TIMEOUT_MILLIS <= 30_000, "API Gateway's limit");
+const _: () = assert!(
+    QUEUE_MILLIS_MAX + SECRET_MILLIS_MAX.0 < RECEIVER_TIMEOUT_SECONDS as u64 * 1000 / 2,
+    "the spool needs its time too"
+);
+const _: () = assert!(SECRET_MILLIS_MAX.0 < SECRET_MILLIS_MAX.1, "who has a copy waits less");
+const _: () = assert!(BODY_BYTES_INLINE_MAX < BODY_BYTES_MAX, "what does not fit a message goes to the bucket");
+const _: () =
+    assert!(PROBE_TIMEOUT_SECONDS as i64 * 1000 > INTEGRATION_TIMEOUT_MILLIS, "API Gateway's own answer comes first");
+const _: () =
+    assert!((PROBE_TIMEOUT_SECONDS as i64) < HOUSEKEEPER_TIMEOUT_SECONDS, "an answer that does not come is said");
+const _: () = assert!(PROBE_AGE_MILLIS_MAX < PROBE_INTERVAL_SECONDS * 1000, "one is to land before the next");
+const _: () = assert!(
+    SPOOL_AGE_SECONDS_MAX > 2 * HOUSEKEEPER_INTERVAL_SECONDS,
+    "what lies in the spool for a run or two is nobody's trouble"
+);
 const _: () = assert!(CONSUMER_RESERVE_SECONDS * 2 < CONSUMER_TIMEOUT_SECONDS, "handlers need most of the time");
 const _: () = assert!(CONSUMER_REPORT_SECONDS < CONSUMER_RESERVE_SECONDS, "what handlers left must be written");
 const _: () = assert!(

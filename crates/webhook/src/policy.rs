@@ -23,6 +23,8 @@ pub enum Deliver {
     Handler,
     /// Whoever has a rule on the stack's event bus.
     EventBridge,
+    /// Nobody: it is Wharf's own probe, and all that matters is that it lands.
+    Nobody,
 }
 
 /// What happens to an event whose worker died, so that nobody knows how far it came.
