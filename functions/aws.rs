@@ -25,6 +25,15 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(2500);
 /// All tries of a call, within every function's time-out.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(8);
 
+/// The limits of a call that has only so much time: two tries of it, if the first one does not end by itself.
+pub fn timeouts(time: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT.min(time / 2))
+        .operation_attempt_timeout(time / 2)
+        .operation_timeout(time)
+        .build()
+}
+
 /// The configuration for every client of this function. `AWS_ENDPOINT_URL`, where it is set, leads them to a local stack.
 pub fn configuration(environment: &mut Environment) -> SdkConfig {
     let credentials = Credentials::new(

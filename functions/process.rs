@@ -7,12 +7,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tracing_subscriber::filter::LevelFilter;
 use wharf_webhook::clock::UnixMillis;
 
+/// The variable that says what is logged; `INFO`, if it says nothing. Lambda's own filter is left open by the template: it
+/// takes a line without a level, as metrics are, for `INFO`.
+pub const LOG_LEVEL: &str = "WHARF_LOG_LEVEL";
+
 /// Runs a function until Lambda ends the process. If it cannot start, the log says why.
 ///
-/// The log is JSON lines on standard output, one for each outcome, readable alone. Lambda filters lines by `level` only
-/// where they have a `timestamp` too, so both are always there. Bodies, secrets and signatures are never logged.
+/// The log is JSON lines on standard output, one for each outcome, readable alone; and metrics ([`crate::metrics`]). Secrets and
+/// signatures are never logged, bodies only where an endpoint says so.
 pub async fn run(function: impl Future<Output = Result<(), lambda_runtime::Error>>) -> ExitCode {
-    let level = std::env::var("AWS_LAMBDA_LOG_LEVEL").ok().and_then(|level| LevelFilter::from_str(&level).ok());
+    let level = std::env::var(LOG_LEVEL).ok().and_then(|level| LevelFilter::from_str(&level).ok());
     tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
@@ -34,4 +38,21 @@ pub async fn run(function: impl Future<Output = Result<(), lambda_runtime::Error
 pub fn now() -> UnixMillis {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     UnixMillis(i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// The id within X-Ray's header: `Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1`.
+pub fn trace_id(header: &str) -> Option<&str> {
+    header.split(';').find_map(|part| part.trim().strip_prefix("Root="))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_trace_id_is_the_root_of_x_rays_header() {
+        let header = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1";
+        assert_eq!(trace_id(header), Some("1-5759e988-bd862e3fe1be46a994272793"));
+        assert_eq!(trace_id("Parent=1"), None);
+    }
 }

@@ -1,8 +1,16 @@
 //! The queue of deliveries, as those see it who put something into it or hand something back.
 
-use aws_sdk_sqs::error::DisplayErrorContext;
-use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry};
+use std::time::Duration;
+
+use aws_sdk_sqs::error::{DisplayErrorContext, ProvideErrorMetadata};
+use aws_sdk_sqs::operation::send_message::builders::SendMessageFluentBuilder;
+use aws_sdk_sqs::types::{
+    ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, MessageSystemAttributeNameForSends,
+    MessageSystemAttributeValue,
+};
 use thiserror::Error;
+
+use crate::aws;
 
 /// How many entries one call takes.
 const SQS_BATCH_MAX: usize = 10;
@@ -14,12 +22,34 @@ pub struct Queue {
     url: String,
 }
 
-/// A message is not known to be in the queue; it may be there all the same.
+/// Why a message is not known to be in the queue.
+#[derive(Debug, Error)]
+pub enum SendError {
+    /// SQS did not do it, or did not say so in time: the message may be there all the same. Whatever is wrong may be over
+    /// later, a queue that is missing or that we may not use among it.
+    #[error("SQS: {cause}")]
+    Unavailable {
+        /// What happened.
+        cause: String,
+    },
+    /// SQS does not take this message, and never will.
+    #[error("SQS refuses the message: {cause}")]
+    Refused {
+        /// What SQS said.
+        cause: String,
+    },
+}
+
+/// SQS did not do something with messages that were received.
 #[derive(Debug, Error)]
 #[error("SQS: {cause}")]
 pub struct QueueUnavailable {
     cause: String,
 }
+
+/// What SQS says of a message that it does not take, as such.
+const REFUSALS: [&str; 4] =
+    ["InvalidMessageContents", "InvalidParameterValue", "InvalidParameterValueException", "ValidationException"];
 
 impl Queue {
     /// The queue at this URL.
@@ -31,13 +61,33 @@ impl Queue {
     /// group: in a fair queue, a noisy endpoint does not delay a quiet one.
     ///
     /// # Errors
-    /// If SQS refuses it or does not answer.
-    pub async fn send(&self, message: String, endpoint: &str) -> Result<String, QueueUnavailable> {
-        let call = self.client.send_message().queue_url(&self.url).message_group_id(endpoint).message_body(message);
-        match call.send().await {
-            Ok(sent) => Ok(sent.message_id.unwrap_or_default()),
-            Err(error) => Err(QueueUnavailable { cause: DisplayErrorContext(error).to_string() }),
+    /// [`SendError`].
+    pub async fn send(&self, message: String, endpoint: &str) -> Result<String, SendError> {
+        sent(self.sending(message, endpoint).send().await)
+    }
+
+    /// The same, within `time`. `trace` is X-Ray's header, which the consumer is given too.
+    ///
+    /// # Errors
+    /// [`SendError`].
+    pub async fn send_within(
+        &self,
+        time: Duration,
+        message: String,
+        endpoint: &str,
+        trace: Option<&str>,
+    ) -> Result<String, SendError> {
+        let mut call = self.sending(message, endpoint);
+        let value = trace.map(|trace| MessageSystemAttributeValue::builder().data_type("String").string_value(trace));
+        if let Some(Ok(value)) = value.map(|value| value.build()) {
+            call = call.message_system_attributes(MessageSystemAttributeNameForSends::AwsTraceHeader, value);
         }
+        let limits = aws_sdk_sqs::Config::builder().timeout_config(aws::timeouts(time));
+        sent(call.customize().config_override(limits).send().await)
+    }
+
+    fn sending(&self, message: String, endpoint: &str) -> SendMessageFluentBuilder {
+        self.client.send_message().queue_url(&self.url).message_group_id(endpoint).message_body(message)
     }
 
     /// Hides messages that were received, each by its receipt handle, for some seconds more from now on.
@@ -85,4 +135,17 @@ impl Queue {
         }
         Ok(())
     }
+}
+
+type Sent = Result<
+    aws_sdk_sqs::operation::send_message::SendMessageOutput,
+    aws_sdk_sqs::error::SdkError<aws_sdk_sqs::operation::send_message::SendMessageError>,
+>;
+
+fn sent(answer: Sent) -> Result<String, SendError> {
+    answer.map(|sent| sent.message_id.unwrap_or_default()).map_err(|error| {
+        let is_refusal = error.code().is_some_and(|code| REFUSALS.contains(&code));
+        let cause = DisplayErrorContext(error).to_string();
+        if is_refusal { SendError::Refused { cause } } else { SendError::Unavailable { cause } }
+    })
 }

@@ -2,15 +2,23 @@
 //!
 //! The local stack ignores much of this (permissions, retention, throttling), so these assertions are all that holds it.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "what goes wrong in a test is a failure of the test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what goes wrong in a test is a failure of the test"
+)]
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use wharf::housekeeper::{Invocation, Task};
+use wharf::process::LOG_LEVEL;
 use wharf_ops::project::Project;
 use wharf_ops::template;
 use wharf_webhook::ledger::table;
 use wharf_webhook::limits;
+use wharf_webhook::metrics::{Dimension, Metric, NAMESPACE};
 
 struct Template(Value);
 
@@ -64,15 +72,17 @@ fn arn(resource: &str) -> Value {
 }
 
 #[test]
-fn the_receiver_can_create_what_a_sender_offers_and_change_no_parameter() {
+fn a_function_can_create_what_was_offered_or_the_probes_secret_and_change_no_parameter() {
     let template = Template::expanded("production");
-    let policies = template.properties("ReceiverRole")["Policies"][0]["PolicyDocument"]["Statement"].clone();
-    let statements = policies.as_array().unwrap();
-    let put = statements.iter().find(|statement| statement["Action"] == "ssm:PutParameter").unwrap();
-    assert_eq!(put["Condition"], json!({ "StringEquals": { "ssm:Overwrite": "false" } }));
-    // A role without a second policy has no other way to it.
-    assert_eq!(template.properties("ReceiverRole")["Policies"].as_array().unwrap().len(), 1);
-    assert!(template.properties("ReceiverRole").get("ManagedPolicyArns").is_none());
+    for role in ["ReceiverRole", "HousekeeperRole"] {
+        let policies = template.properties(role)["Policies"][0]["PolicyDocument"]["Statement"].clone();
+        let statements = policies.as_array().unwrap();
+        let put = statements.iter().find(|statement| statement["Action"] == "ssm:PutParameter").unwrap();
+        assert_eq!(put["Condition"], json!({ "StringEquals": { "ssm:Overwrite": "false" } }), "{role}");
+        // A role without a second policy has no other way to it.
+        assert_eq!(template.properties(role)["Policies"].as_array().unwrap().len(), 1);
+        assert!(template.properties(role).get("ManagedPolicyArns").is_none());
+    }
 }
 
 #[test]
@@ -102,7 +112,9 @@ fn the_durations_are_those_of_the_code_where_their_relations_are_asserted() {
 #[test]
 fn each_function_is_given_exactly_the_variables_that_it_reads() {
     let template = Template::expanded("production");
-    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+    // Each one's own, and what all are started with.
+    let names =
+        |names: &[&str]| names.iter().chain([&LOG_LEVEL]).map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
     assert_eq!(template.environment("Receiver"), names(&wharf::receiver::ENVIRONMENT));
     assert_eq!(template.environment("Consumer"), names(&wharf::consumer::ENVIRONMENT));
     assert_eq!(template.environment("Housekeeper"), names(&wharf::housekeeper::ENVIRONMENT));
@@ -118,14 +130,22 @@ fn each_function_may_do_what_it_does_and_no_more() {
         "Fn::Sub": "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter/wharf/${Stage}/*/offered"
     });
     let bodies = json!({ "Fn::Sub": "${Bodies.Arn}/bodies/*" });
+    let spool = |what: &str| json!({ "Fn::Sub": format!("${{Bodies.Arn}}/spool/{what}*") });
+    let parameter = |name: &str| json!({ "Fn::Sub": format!("arn:${{AWS::Partition}}:ssm:${{AWS::Region}}:${{AWS::AccountId}}:parameter/{name}") });
+    let secret = json!({
+        "Fn::Sub": "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:wharf/${Stage}/*"
+    });
     assert_eq!(
         template.permissions("ReceiverRole"),
         [
             ("logs:CreateLogStream".to_owned(), arn("ReceiverLogs")),
             ("logs:PutLogEvents".to_owned(), arn("ReceiverLogs")),
             ("ssm:GetParameters".to_owned(), parameters),
+            ("ssm:GetParameters".to_owned(), parameter("aws/reference/secretsmanager/wharf/${Stage}/*")),
+            ("secretsmanager:GetSecretValue".to_owned(), secret),
             ("ssm:PutParameter".to_owned(), offered),
             ("s3:PutObject".to_owned(), bodies.clone()),
+            ("s3:PutObject".to_owned(), spool("new/")),
             ("sqs:SendMessage".to_owned(), arn("DeliveryQueue")),
         ]
     );
@@ -159,6 +179,12 @@ fn each_function_may_do_what_it_does_and_no_more() {
             ("dynamodb:GetItem".to_owned(), arn("Ledger")),
             ("dynamodb:PutItem".to_owned(), arn("Ledger")),
             ("sqs:SendMessage".to_owned(), arn("DeliveryQueue")),
+            ("s3:ListBucket".to_owned(), arn("Bodies")),
+            ("s3:GetObject".to_owned(), spool("")),
+            ("s3:DeleteObject".to_owned(), spool("")),
+            ("s3:PutObject".to_owned(), spool("refused/")),
+            ("ssm:GetParameters".to_owned(), parameter("wharf/${Stage}/_probe")),
+            ("ssm:PutParameter".to_owned(), parameter("wharf/${Stage}/_probe")),
         ]
     );
     assert_eq!(
@@ -179,6 +205,8 @@ fn each_function_has_a_role_a_log_and_an_alias_of_its_own() {
         assert_eq!(function["Role"], arn(&format!("{name}Role")));
         assert_eq!(function["LoggingConfig"]["LogGroup"], json!({ "Ref": format!("{name}Logs") }));
         assert_eq!(function["LoggingConfig"]["LogFormat"], "JSON");
+        assert_eq!(function["LoggingConfig"]["ApplicationLogLevel"], "TRACE", "Lambda must not drop metrics");
+        assert_eq!(function["Environment"]["Variables"]["WHARF_LOG_LEVEL"], json!({ "Ref": "LogLevel" }));
         assert_eq!(function["Runtime"], "provided.al2023");
         assert_eq!(function["Architectures"], json!(["arm64"]));
         assert_eq!(template.properties(&format!("{name}Aliaslive"))["Name"], "live");
@@ -278,15 +306,61 @@ fn the_index_of_open_records_is_the_one_that_the_code_queries_and_holds_no_messa
 }
 
 #[test]
-fn the_metric_of_failed_events_counts_what_the_consumer_logs() {
+fn every_metric_of_ours_that_an_alarm_watches_is_one_that_a_function_reports() {
     let template = Template::expanded("production");
-    let filter = template.properties("FailedMetric");
-    assert_eq!(filter["LogGroupName"], json!({ "Ref": "ConsumerLogs" }));
-    assert_eq!(filter["FilterPattern"], r#"{ ($.outcome = "failed") || ($.outcome = "parked") }"#);
+    let alarms = template.of_type("AWS::CloudWatch::Alarm");
+    let ours = alarms.iter().filter(|(_, alarm)| alarm["Namespace"] == NAMESPACE).collect::<Vec<_>>();
+    assert_eq!(ours.len(), 5);
+    for (name, alarm) in ours {
+        let metric = Metric::ALL.into_iter().find(|metric| alarm["MetricName"] == metric.name());
+        let metric = metric.unwrap_or_else(|| panic!("{name} watches {}", alarm["MetricName"]));
+        assert!(metric.dimensions().contains(&&[Dimension::Stage][..]), "{name}");
+        assert_eq!(alarm["Dimensions"], json!([{ "Name": "Stage", "Value": { "Ref": "Stage" } }]), "{name}");
+    }
+    assert_eq!(template.properties("SpoolAlarm")["Threshold"], limits::SPOOL_AGE_SECONDS_MAX);
+    assert_eq!(template.properties("ProbeAlarm")["Threshold"], limits::PROBE_AGE_MILLIS_MAX);
+    assert_eq!(template.properties("ProbeAlarm")["Period"], limits::PROBE_INTERVAL_SECONDS);
+}
+
+#[test]
+fn senders_that_api_gateway_turns_away_are_counted_from_its_log() {
+    let template = Template::expanded("production");
+    let filter = template.properties("ThrottledMetric");
+    assert_eq!(filter["LogGroupName"], json!({ "Ref": "ApiLogs" }));
+    assert_eq!(filter["FilterPattern"], r#"{ $.status = "429" }"#);
+    let stage = template.properties("ApiStage");
+    assert_eq!(stage["AccessLogSettings"]["DestinationArn"], arn("ApiLogs"));
+    let format: Value = serde_json::from_str(stage["AccessLogSettings"]["Format"].as_str().unwrap()).unwrap();
+    assert_eq!((&format["status"], &format["apiId"]), (&json!("$context.status"), &json!("$context.apiId")));
     let metric = &filter["MetricTransformations"][0];
-    let alarm = template.properties("FailedAlarm");
+    assert_eq!(metric["Dimensions"], json!([{ "Key": "Api", "Value": "$.apiId" }]));
+    let alarm = template.properties("ThrottledAlarm");
     assert_eq!(metric["MetricNamespace"], alarm["Namespace"]);
     assert_eq!(metric["MetricName"], alarm["MetricName"]);
+    assert_eq!(alarm["Dimensions"], json!([{ "Name": "Api", "Value": { "Ref": "Api" } }]));
+}
+
+#[test]
+fn nothing_in_the_spool_expires() {
+    let template = Template::expanded("production");
+    let rules = template.properties("Bodies")["LifecycleConfiguration"]["Rules"].as_array().unwrap().clone();
+    assert!(rules.iter().all(|rule| rule["Prefix"] == "bodies/"), "{rules:?}");
+}
+
+#[test]
+fn the_probe_is_sent_by_a_schedule_of_its_own_that_can_be_off() {
+    let template = Template::expanded("production");
+    let schedule = template.properties("ProbeSchedule");
+    assert_eq!(schedule["State"], json!({ "Fn::If": ["HasProbe", "ENABLED", "DISABLED"] }));
+    assert_eq!(schedule["ScheduleExpression"], "rate(5 minutes)");
+    assert_eq!(schedule["Target"]["Arn"], json!({ "Ref": "HousekeeperAliaslive" }));
+    assert_eq!(schedule["Target"]["RoleArn"], arn("HousekeeperScheduleRole"));
+    let task = |name: &str| {
+        let input = template.properties(name)["Target"]["Input"].as_str().unwrap();
+        serde_json::from_str::<Invocation>(input).unwrap().task
+    };
+    assert_eq!((task("ProbeSchedule"), task("HousekeeperSchedule")), (Task::Probe, Task::Errands));
+    assert_eq!(template.0["Resources"]["ProbeAlarm"]["Condition"], "HasProbe");
 }
 
 #[test]
@@ -337,15 +411,12 @@ fn every_alarm_watches_what_exists_says_what_to_do_and_tells_somebody() {
     let mut watched = Vec::new();
     for (name, alarm) in template.of_type("AWS::CloudWatch::Alarm") {
         assert_eq!(alarm["AlarmActions"], json!([{ "Ref": "AlarmTopic" }]), "{name}");
-        // Silence is the alarm where something is to happen each minute.
-        let silence = if name == "HousekeeperSilenceAlarm" { "breaching" } else { "notBreaching" };
+        // Silence is the alarm where something is to happen each minute, or each five.
+        let is_heartbeat = ["HousekeeperSilenceAlarm", "ProbeAlarm"].contains(&name);
+        let silence = if is_heartbeat { "breaching" } else { "notBreaching" };
         assert_eq!(alarm["TreatMissingData"], silence, "{name}");
         assert!(alarm["AlarmDescription"].as_str().unwrap().len() > 80, "{name} does not say what to do");
-        // Our own metric is of one stage by its namespace.
-        let Some(dimensions) = alarm["Dimensions"].as_array() else {
-            assert_eq!(alarm["Namespace"], json!({ "Fn::Sub": "Wharf/${Stage}" }), "{name}");
-            continue;
-        };
+        let dimensions = alarm["Dimensions"].as_array().unwrap();
         assert_eq!(dimensions.len(), 1, "{name}");
         let value = &dimensions[0]["Value"];
         let of = match value.get("Ref") {
@@ -369,6 +440,12 @@ fn every_alarm_watches_what_exists_says_what_to_do_and_tells_somebody() {
             ["AWS/Lambda", "Invocations", "FunctionName", "Housekeeper"],
             ["AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", "DeliveryQueue"],
             ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", "DeadLetterQueue"],
+            ["Wharf", "BodiesMissing", "Stage", "Stage"],
+            ["Wharf", "Failed", "Stage", "Stage"],
+            ["Wharf", "Parked", "Stage", "Stage"],
+            ["Wharf", "ProbeAge", "Stage", "Stage"],
+            ["Wharf", "SpoolAge", "Stage", "Stage"],
+            ["Wharf/Api", "Throttled", "Api", "Api"],
         ]
     );
 }

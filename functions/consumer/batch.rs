@@ -11,12 +11,13 @@ use futures_util::future::join_all;
 use uuid::Uuid;
 use wharf_webhook::clock::{UnixMillis, UnixSeconds};
 use wharf_webhook::delivery::Delivery;
-use wharf_webhook::endpoints::Endpoints;
+use wharf_webhook::endpoints::{Endpoint, Endpoints};
 use wharf_webhook::ledger::{AttemptFailed, Claimant, Early, Meeting, Next, Record, State, meet};
 use wharf_webhook::limits::{
     ALONE_SECONDS_MIN, CONSUMER_REPORT_SECONDS, CONSUMER_RESERVE_SECONDS, LEASE_MARGIN_SECONDS, RECEIVES_IN_QUEUE_MAX,
 };
 use wharf_webhook::message::{self, Carried, MessageError};
+use wharf_webhook::metrics::Report;
 use wharf_webhook::policy::{Deliver, Policy};
 
 use super::HandlerError;
@@ -24,9 +25,10 @@ use super::attempt::{AttemptError, run_handler};
 use super::dead_letter::DeadLetterQueue;
 use super::effects::Effects;
 use super::event_bus::EventBus;
-use super::outcome::{self, Again, Done, Outcome};
+use super::outcome::{self, Again, Done, Outcome, Traveller};
 use crate::bodies::Bodies;
 use crate::ledger::{Committed, Ledger, LedgerError, Written};
+use crate::metrics::Metrics;
 use crate::queue::Queue;
 
 /// How often a claim is tried anew because another worker was faster.
@@ -54,6 +56,8 @@ pub struct Consumer<H> {
     pub event_bus: EventBus,
     /// Where messages go that can never be processed.
     pub dead_letters: DeadLetterQueue,
+    /// What is reported.
+    pub metrics: Metrics,
     /// What processes the others.
     pub handler: H,
     /// Reads the time.
@@ -65,6 +69,8 @@ struct Parcel<'a> {
     message: &'a SqsMessage,
     text: &'a str,
     carried: Carried,
+    /// Its endpoint, if that is still there.
+    endpoint: Option<&'a Endpoint>,
     policy: Policy,
     started_at: UnixMillis,
 }
@@ -72,7 +78,7 @@ struct Parcel<'a> {
 /// How far a message came while the whole batch was at work.
 enum Pass<'a> {
     /// To its end.
-    Ended(Outcome),
+    Ended { outcome: Outcome, report: Report<'a> },
     /// A worker died at its event, at this attempt: it waits until the others are done.
     Alone { parcel: Box<Parcel<'a>>, attempt: u32 },
 }
@@ -100,6 +106,11 @@ impl Parcel<'_> {
             self.message.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse::<i64>().ok());
         receives.unwrap_or(1) < RECEIVES_IN_QUEUE_MAX
     }
+
+    /// X-Ray's header, as the receiver sent it along.
+    fn trace(&self) -> Option<&str> {
+        self.message.attributes.get("AWSTraceHeader").map(String::as_str)
+    }
 }
 
 impl<H, F, T> Consumer<H>
@@ -112,22 +123,31 @@ where
     /// to the queue.
     pub async fn process(&self, batch: SqsEvent, deadline: UnixMillis) -> SqsBatchResponse {
         let (mut settled, mut back, mut alone) = (Vec::new(), Vec::new(), Vec::new());
+        let mut reports = Vec::new();
         // Boxed, so that the compiler need not lay ten ways through the SDK out in one another.
         let passes = batch.records.iter().map(|message| Box::pin(self.first_pass(message, deadline)));
         for (message, pass) in batch.records.iter().zip(join_all(passes).await) {
             match pass {
-                Pass::Ended(Ok(_)) => settled.push(message),
-                Pass::Ended(Err(again)) => back.push((message, again)),
+                Pass::Ended { outcome, report } => {
+                    reports.push(report);
+                    match outcome {
+                        Ok(_) => settled.push(message),
+                        Err(again) => back.push((message, again)),
+                    }
+                }
                 Pass::Alone { parcel, attempt } => alone.push((attempt, parcel)),
             }
         }
+        self.metrics.report_all(reports, (self.now)());
         let mut response = SqsBatchResponse::default();
         // Those first that died seldom: the one that kills its worker is the last in the end.
         alone.sort_by_key(|(attempt, _)| *attempt);
         for (_, parcel) in alone {
             // It may kill this worker, and with it the report about the others.
             self.report(&mut response, &mut settled, &mut back, deadline).await;
-            match Box::pin(self.by_itself(&parcel, deadline)).await {
+            let (outcome, report) = Box::pin(self.by_itself(&parcel, deadline)).await;
+            self.metrics.report(&report, (self.now)());
+            match outcome {
                 Ok(_) => settled.push(parcel.message),
                 Err(again) => back.push((parcel.message, again)),
             }
@@ -165,7 +185,7 @@ where
         }
     }
 
-    async fn first_pass<'a>(&self, message: &'a SqsMessage, deadline: UnixMillis) -> Pass<'a> {
+    async fn first_pass<'a>(&'a self, message: &'a SqsMessage, deadline: UnixMillis) -> Pass<'a> {
         let started_at = (self.now)();
         let text = message.body.as_deref().unwrap_or_default();
         let carried = match message::decode(text) {
@@ -179,25 +199,27 @@ where
                         Err(error) => Err(Again::DeadLetter(error)),
                     },
                 };
-                outcome::log(&outcome, None, message.message_id.as_deref(), started_at, (self.now)());
-                return Pass::Ended(outcome);
+                let traveller = Traveller { envelope: None, message_id: message.message_id.as_deref(), trace: None };
+                outcome::log(&outcome, traveller, started_at, (self.now)());
+                let report = outcome::report(&outcome, None, None, (self.now)());
+                return Pass::Ended { outcome, report };
             }
         };
         let endpoint = self.endpoints.get(carried.envelope().endpoint());
         let policy = endpoint.map(|endpoint| endpoint.policy).unwrap_or_default();
-        let parcel = Parcel { message, text, carried, policy, started_at };
+        let parcel = Parcel { message, text, carried, endpoint, policy, started_at };
         let outcome = match self.claim(&parcel, Company::Batch, deadline).await {
             Ok(Claim::Alone { attempt }) => return Pass::Alone { parcel: Box::new(parcel), attempt },
             Ok(Claim::Granted(record)) => Box::pin(self.process_claimed(&parcel, *record, deadline)).await,
             Ok(Claim::Done(done)) => Ok(done),
             Err(again) => Err(again),
         };
-        self.log(&outcome, &parcel);
-        Pass::Ended(outcome)
+        let report = self.log(&outcome, &parcel);
+        Pass::Ended { outcome, report }
     }
 
     /// Processes a message whose event a worker died at, when nothing else is at work.
-    async fn by_itself(&self, parcel: &Parcel<'_>, deadline: UnixMillis) -> Outcome {
+    async fn by_itself<'a>(&self, parcel: &Parcel<'a>, deadline: UnixMillis) -> (Outcome, Report<'a>) {
         let time_left = deadline.0 - (self.now)().0;
         let outcome = if time_left < (ALONE_SECONDS_MIN + CONSUMER_RESERVE_SECONDS) * 1000 {
             Err(Again::NoTimeLeft)
@@ -209,8 +231,8 @@ where
                 Err(again) => Err(again),
             }
         };
-        self.log(&outcome, parcel);
-        outcome
+        let report = self.log(&outcome, parcel);
+        (outcome, report)
     }
 
     /// Claims a message's event. The first write is for an event that nobody has seen; whoever is refused learns the record, and
@@ -283,9 +305,13 @@ where
         record: &Record,
         deadline: UnixMillis,
     ) -> Result<Effects, AttemptError> {
-        if parcel.policy.deliver == Deliver::EventBridge {
-            self.event_bus.put(&parcel.carried, record).await?;
-            return Ok(Effects::default());
+        match parcel.policy.deliver {
+            Deliver::Handler => {}
+            Deliver::EventBridge => {
+                self.event_bus.put(&parcel.carried, record).await?;
+                return Ok(Effects::default());
+            }
+            Deliver::Nobody => return Ok(Effects::default()),
         }
         let delivery = match &parcel.carried {
             Carried::Whole(delivery) => delivery.clone(),
@@ -342,7 +368,7 @@ where
         match next {
             Next::InQueue { until } => Err(Again::AttemptFailed { error, attempt: record.attempt, until }),
             Next::InRecord { until } => Ok(Done::Waiting { error: Some(error), attempt: record.attempt, until }),
-            Next::Failed => Ok(Done::Failed { reason: error.to_string(), word: error.word(), attempt: record.attempt }),
+            Next::Failed => Ok(Done::Failed { reason: error.to_string(), error: Some(error), attempt: record.attempt }),
         }
     }
 
@@ -374,9 +400,16 @@ where
         tokio::time::timeout(time, call).await.unwrap_or_else(|_| Err(late()))
     }
 
-    fn log(&self, outcome: &Outcome, parcel: &Parcel<'_>) {
-        let envelope = Some(parcel.carried.envelope());
-        outcome::log(outcome, envelope, parcel.message.message_id.as_deref(), parcel.started_at, (self.now)());
+    /// Writes a message's line into the log, and returns what is to be reported of it.
+    fn log<'a>(&self, outcome: &Outcome, parcel: &Parcel<'a>) -> Report<'a> {
+        let traveller = Traveller {
+            envelope: Some(parcel.carried.envelope()),
+            message_id: parcel.message.message_id.as_deref(),
+            trace: parcel.trace(),
+        };
+        let now = (self.now)();
+        outcome::log(outcome, traveller, parcel.started_at, now);
+        outcome::report(outcome, Some(&parcel.carried), parcel.endpoint, now)
     }
 }
 
@@ -401,7 +434,7 @@ fn granted_or_done(record: Record) -> Claim {
     let attempt = record.attempt;
     match record.state {
         State::Processing => Claim::Granted(Box::new(record)),
-        State::Failed => Claim::Done(Done::Failed { reason: last(), word: "interrupted", attempt }),
+        State::Failed => Claim::Done(Done::Failed { reason: last(), error: None, attempt }),
         State::Parked => Claim::Done(Done::Parked { reason: last(), attempt }),
         State::Waiting => {
             let until = record.due_at.unwrap_or(record.expires_at);

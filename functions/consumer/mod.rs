@@ -7,7 +7,7 @@
 //! | [`effects`] | what a handler wants committed together with the completion |
 //! | [`event_bus`] | where events go that no handler processes |
 //! | [`dead_letter`] | where a message goes that can never be processed |
-//! | [`outcome`] | what becomes of a message, and its line in the log |
+//! | [`outcome`] | what becomes of a message: its line in the log, and what is reported of it |
 //!
 //! `handler.rs` beside them belongs to the binary: it is the user's code. A binary of your own calls [`run`] with its own
 //! handler, as `examples/orders.rs` does.
@@ -37,12 +37,13 @@ use crate::aws;
 use crate::bodies::Bodies;
 use crate::environment::Environment;
 use crate::ledger::Ledger;
+use crate::metrics::Metrics;
 use crate::process::{self, now};
 use crate::queue::Queue;
 
 /// The variables that the template sets for the consumer.
-pub const ENVIRONMENT: [&str; 5] =
-    ["WHARF_TABLE", "WHARF_QUEUE_URL", "WHARF_DEAD_LETTER_QUEUE_URL", "WHARF_BUCKET", "WHARF_EVENT_BUS"];
+pub const ENVIRONMENT: [&str; 6] =
+    ["WHARF_STAGE", "WHARF_TABLE", "WHARF_QUEUE_URL", "WHARF_DEAD_LETTER_QUEUE_URL", "WHARF_BUCKET", "WHARF_EVENT_BUS"];
 
 /// Why a handler could not process a delivery, and whether it is worth another attempt. Any error converts into it with `?`,
 /// and is then tried again by the endpoint's schedule. Its text goes into the log and into the record.
@@ -115,7 +116,7 @@ where
     T: Into<Effects> + Send + 'static,
 {
     let mut environment = Environment::default();
-    let [table, queue_url, dead_letter_queue_url, bucket, event_bus] =
+    let [stage, table, queue_url, dead_letter_queue_url, bucket, event_bus] =
         ENVIRONMENT.map(|name| environment.variable(name));
     let endpoints = environment.endpoints();
     let configuration = aws::configuration(&mut environment);
@@ -130,6 +131,7 @@ where
         event_bus: EventBus::new(event_bridge, event_bus, bucket.clone()),
         bodies: Bodies::new(aws_sdk_s3::Client::new(&configuration), bucket),
         dead_letters: DeadLetterQueue::new(sqs, dead_letter_queue_url),
+        metrics: Metrics::new(&stage),
         handler,
         now,
     };

@@ -1,14 +1,21 @@
-//! What becomes of a message, and how the log says it: one line for each.
+//! What becomes of a message: its line in the log, and what is reported of it.
 
 use thiserror::Error;
 use wharf_webhook::clock::{UnixMillis, UnixSeconds};
 use wharf_webhook::delivery::Envelope;
+use wharf_webhook::endpoints::Endpoint;
 use wharf_webhook::ledger::State;
-use wharf_webhook::message::MessageError;
+use wharf_webhook::message::{Carried, MessageError};
+use wharf_webhook::metrics::{Metric, Report};
+use wharf_webhook::probe;
 
 use super::attempt::AttemptError;
 use super::dead_letter::DeadLetterError;
 use crate::ledger::LedgerError;
+use crate::process::trace_id;
+
+/// Why an event failed, or was parked, whose worker died at it.
+const INTERRUPTED: &str = "interrupted";
 
 /// What becomes of a message.
 pub type Outcome = Result<Done, Again>;
@@ -45,8 +52,8 @@ pub enum Done {
     Failed {
         /// Why.
         reason: String,
-        /// The same in one word.
-        word: &'static str,
+        /// The attempt's error; `None` if its last worker died at it.
+        error: Option<AttemptError>,
         /// At which attempt.
         attempt: u32,
     },
@@ -168,14 +175,21 @@ impl Again {
     }
 }
 
+/// A message on its way, as its line in the log has it.
+#[derive(Debug, Clone, Copy)]
+pub struct Traveller<'a> {
+    /// What it carries, if that could be read.
+    pub envelope: Option<&'a Envelope>,
+    /// SQS's id.
+    pub message_id: Option<&'a str>,
+    /// X-Ray's header, which the receiver had too.
+    pub trace: Option<&'a str>,
+}
+
 /// Writes a message's line into the log.
-pub fn log(
-    outcome: &Outcome,
-    envelope: Option<&Envelope>,
-    message_id: Option<&str>,
-    started_at: UnixMillis,
-    now: UnixMillis,
-) {
+pub fn log(outcome: &Outcome, traveller: Traveller<'_>, started_at: UnixMillis, now: UnixMillis) {
+    let Traveller { envelope, message_id, trace } = traveller;
+    let trace_id = trace.and_then(trace_id);
     let endpoint = envelope.map(Envelope::endpoint);
     let key = envelope.map(|envelope| envelope.key().as_str());
     let event_id = envelope.and_then(Envelope::event_id).map(|stated| stated.text.as_str());
@@ -194,6 +208,7 @@ pub fn log(
                 event_type,
                 arrival_id,
                 message_id,
+                trace_id,
                 $($fields)*
                 duration_ms,
                 $($text)+
@@ -231,16 +246,16 @@ pub fn log(
             { attempt, due_at = %until, },
             "a copy that came early too often: the record holds it until {until}"
         ),
-        Ok(Done::Failed { reason, word, attempt }) => line!(
+        Ok(Done::Failed { reason, error, attempt }) => line!(
             error,
             "failed",
-            { reason = word, attempt, },
+            { reason = error.as_ref().map_or(INTERRUPTED, AttemptError::word), attempt, },
             "given up, for a person to look at (cargo ops failed): {reason}"
         ),
         Ok(Done::Parked { reason, attempt }) => line!(
             error,
             "parked",
-            { reason = "interrupted", attempt, },
+            { reason = INTERRUPTED, attempt, },
             "parked, for a person to judge (cargo ops failed): {reason}"
         ),
         Ok(Done::DeadLettered { problem }) => {
@@ -255,5 +270,60 @@ pub fn log(
             { reason = again.word(), attempt = again.attempt(), },
             "back to the queue: {again}"
         ),
+    }
+}
+
+/// What is reported of a message. `endpoint` is its endpoint, if that is still configured: no other name makes a metric. The
+/// probe's events are no sender's: what matters is how long they took.
+pub fn report<'a>(
+    outcome: &Outcome,
+    carried: Option<&Carried>,
+    endpoint: Option<&'a Endpoint>,
+    now: UnixMillis,
+) -> Report<'a> {
+    let is_probe = endpoint.is_some_and(Endpoint::is_probe);
+    let report = endpoint.filter(|_| !is_probe).map_or_else(Report::new, |endpoint| Report::of(&endpoint.name));
+    let since = |at: UnixMillis| (now.0 - at.0).max(0);
+    match outcome {
+        Ok(Done::Landed { .. }) if is_probe => match carried {
+            Some(Carried::Whole(delivery)) => {
+                let age = probe::posted_at(delivery).map(since);
+                age.map_or_else(Report::new, |age| report.with(Metric::ProbeAge, age))
+            }
+            Some(Carried::Referring(_)) | None => report,
+        },
+        Ok(Done::Landed { .. }) => {
+            let report = report.with(Metric::Landed, 1);
+            match carried.map(|carried| since(carried.envelope().received_at())) {
+                Some(age) => report.with(Metric::AgeAtLanding, age),
+                None => report,
+            }
+        }
+        Ok(Done::Duplicate { .. } | Done::RepeatedBody) => report.with(Metric::Duplicates, 1),
+        Ok(Done::Waiting { error: Some(_), .. }) => report.with(Metric::AttemptsFailed, 1),
+        Ok(Done::Waiting { error: None, .. }) => report,
+        Ok(Done::Failed { error, .. }) => {
+            let report = report.with(Metric::Failed, 1);
+            match error {
+                None => report,
+                Some(AttemptError::BodyMissing { .. } | AttemptError::OtherBody(_)) => {
+                    report.with(Metric::AttemptsFailed, 1).with(Metric::BodiesMissing, 1)
+                }
+                Some(_) => report.with(Metric::AttemptsFailed, 1),
+            }
+        }
+        Ok(Done::Parked { .. }) => report.with(Metric::Parked, 1),
+        Ok(Done::DeadLettered { .. }) => report.with(Metric::DeadLettered, 1),
+        Err(Again::AttemptFailed { .. }) => report.with(Metric::AttemptsFailed, 1),
+        Err(
+            Again::NewerVersion(_)
+            | Again::Held { .. }
+            | Again::NotDue { .. }
+            | Again::Overtaken
+            | Again::NoTimeLeft
+            | Again::LeaseLost
+            | Again::Ledger(_)
+            | Again::DeadLetter(_),
+        ) => report,
     }
 }

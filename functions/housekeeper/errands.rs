@@ -11,9 +11,11 @@ use thiserror::Error;
 use wharf_webhook::clock::UnixMillis;
 use wharf_webhook::ledger::table::List;
 use wharf_webhook::ledger::{Errand, RecordKey};
+use wharf_webhook::metrics::{Metric, Report};
 
-use crate::ledger::{Ledger, LedgerError};
-use crate::queue::{Queue, QueueUnavailable};
+use crate::ledger::{Ledger, LedgerError, Written};
+use crate::metrics::Metrics;
+use crate::queue::{Queue, SendError};
 
 /// How many records are seen to at a time.
 const AT_ONCE: usize = 16;
@@ -27,6 +29,8 @@ pub struct Errands {
     pub ledger: Ledger,
     /// Where waiting events go.
     pub queue: Queue,
+    /// What is reported.
+    pub metrics: Metrics,
     /// Reads the time.
     pub now: fn() -> UnixMillis,
 }
@@ -48,7 +52,7 @@ pub enum ErrandError {
     Ledger(#[from] LedgerError),
     /// The queue did not take the message.
     #[error("{0}")]
-    Queue(#[from] QueueUnavailable),
+    Queue(SendError),
 }
 
 /// What was done about a record.
@@ -56,6 +60,8 @@ pub enum ErrandError {
 enum Done {
     Sent,
     Erased,
+    /// The queue refuses it.
+    Failed,
     /// Somebody else had seen to it.
     Nothing,
 }
@@ -65,6 +71,7 @@ impl fmt::Display for Done {
         formatter.write_str(match self {
             Done::Sent => "sent",
             Done::Erased => "erased",
+            Done::Failed => "failed",
             Done::Nothing => "nothing",
         })
     }
@@ -121,7 +128,20 @@ impl Errands {
         let (endpoint, event) = (key.endpoint(), &key.event);
         match &outcome {
             Ok(Done::Nothing) => {}
-            Ok(done) => tracing::info!(outcome = %done, endpoint, record = event, body = key.body, "its time has come"),
+            Ok(done @ Done::Failed) => {
+                tracing::error!(
+                    outcome = %done,
+                    endpoint,
+                    record = event,
+                    body = key.body,
+                    reason = "queue_refuses",
+                    "given up, for a person to look at (cargo ops failed): the queue refuses its message"
+                );
+                self.metrics.report(&Report::of(endpoint).with(Metric::Failed, 1), (self.now)());
+            }
+            Ok(done @ (Done::Sent | Done::Erased)) => {
+                tracing::info!(outcome = %done, endpoint, record = event, body = key.body, "its time has come")
+            }
             Err(error) => {
                 tracing::error!(
                     outcome = "left",
@@ -147,11 +167,18 @@ impl Errands {
         }
         // A refused condition means that the event was claimed meanwhile.
         match errand {
-            Errand::Send => {
-                self.queue.send(message.clone(), key.endpoint()).await?;
-                self.ledger.write(key, &record.sent(now)).await?;
-                Ok(Done::Sent)
-            }
+            Errand::Send => match self.queue.send(message.clone(), key.endpoint()).await {
+                Ok(_) => {
+                    self.ledger.write(key, &record.sent(now)).await?;
+                    Ok(Done::Sent)
+                }
+                Err(SendError::Refused { cause }) => {
+                    let reason = format!("the queue refuses its message: {cause}");
+                    let written = self.ledger.write(key, &record.unsendable(&reason, now)).await?;
+                    Ok(if written == Written::Yes { Done::Failed } else { Done::Nothing })
+                }
+                Err(unavailable @ SendError::Unavailable { .. }) => Err(ErrandError::Queue(unavailable)),
+            },
             Errand::Erase => {
                 self.ledger.write(key, &record.erased()).await?;
                 Ok(Done::Erased)

@@ -4,6 +4,7 @@
 //! never end in an error of the function.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -36,8 +37,12 @@ struct RequestContext {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct HttpContext {
     method: String,
+    /// Who is at the other end of the connection, which API Gateway knows and no header can change.
+    #[serde(default)]
+    source_ip: String,
 }
 
 /// Why there is no body to verify.
@@ -61,6 +66,17 @@ impl Request {
     /// `POST`
     pub fn method(&self) -> &str {
         &self.request_context.http.method
+    }
+
+    /// Where the request came from, if that is an address.
+    pub fn source(&self) -> Option<IpAddr> {
+        self.request_context.http.source_ip.parse().ok()
+    }
+
+    /// How many bytes its headers and its request line have, about.
+    pub fn header_bytes(&self) -> usize {
+        let headers = self.headers.iter().map(|(name, value)| name.len() + value.len());
+        headers.sum::<usize>() + self.raw_path.len() + self.raw_query_string.len()
     }
 
     /// The whole address, as a sender knows it that posts to `public_url`: `https://hooks.example.com`.
@@ -188,6 +204,24 @@ mod tests {
         assert_eq!(binary(100), Ok(vec![0xff; 100]));
         assert_eq!(binary(101), Err(BodyError::TooLarge { bytes: 101 }));
         assert!(matches!(binary(1000), Err(BodyError::TooLarge { .. })));
+    }
+
+    #[test]
+    fn headers_and_address_count_by_their_bytes() {
+        assert_eq!(request("").header_bytes(), 16);
+        assert_eq!(request(r#","rawQueryString":"a=1","headers":{"x-a":"é","x-b":""}"#).header_bytes(), 27);
+    }
+
+    #[test]
+    fn the_source_is_the_connections_and_no_headers() {
+        let http = r#"{"method":"POST","sourceIp":"192.30.252.1"}"#;
+        let text = format!(
+            r#"{{"requestContext":{{"requestId":"A1=","http":{http}}},"headers":{{"x-forwarded-for":"10.0.0.1"}}}}"#
+        );
+        let request: Request = serde_json::from_str(&text).unwrap();
+        assert_eq!(request.source(), Some("192.30.252.1".parse().unwrap()));
+        let request: Request = serde_json::from_str(&text.replace("192.30.252.1", "unknown")).unwrap();
+        assert_eq!(request.source(), None);
     }
 
     #[test]

@@ -5,32 +5,36 @@
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 use serde::de::IgnoredAny;
-use serde_json::json;
-use thiserror::Error;
+use tokio::time::Instant;
 use wharf_webhook::clock::UnixMillis;
 use wharf_webhook::delivery::{Arrival, Delivery};
 use wharf_webhook::endpoints::{Endpoint, Endpoints};
 use wharf_webhook::handshake::{self, First, Reply};
-use wharf_webhook::judgement::{Verdict, event_types, judge, methods};
-use wharf_webhook::limits::{BODY_BYTES_MAX, RECEIVER_TIMEOUT_SECONDS};
-use wharf_webhook::message::{self, MessageTooLarge};
-use wharf_webhook::refusal::Refusal;
+use wharf_webhook::judgement::{Verdict, event_types, judge};
+use wharf_webhook::limits::{
+    BODY_BYTES_MAX, HEADER_BYTES_ACCEPTED_MAX, LOGGED_BODY_BYTES_MAX, QUEUE_MILLIS_MAX, RECEIVER_TIMEOUT_SECONDS,
+};
+use wharf_webhook::message;
+use wharf_webhook::obfuscation::obfuscated;
 use wharf_webhook::request;
 use wharf_webhook::secret::Secrets;
 use wharf_webhook::signature::key;
 
-use super::gateway::{Answer, BodyError, Request};
-use super::keys::{KeyStore, SenderUnavailable};
-use super::opening::{NotKept, Openings};
+use super::gateway::{Answer, Request};
+use super::keys::KeyStore;
+use super::opening::Openings;
+use super::outcome::{self, Arriving, Entry, Outcome, Rejection, Stored};
 use super::secrets::{SecretStore, SecretsUnavailable};
-use crate::bodies::{Bodies, BodiesUnavailable};
-use crate::queue::{Queue, QueueUnavailable};
+use crate::bodies::Bodies;
+use crate::metrics::Metrics;
+use crate::process::trace_id;
+use crate::queue::{Queue, SendError};
+use crate::spool::Spool;
 
-/// What a sender is told to wait before it tries again, in seconds, when the fault is ours. Zendesk retries a 503 only
-/// with a value under 60.
-const RETRY_AFTER_SECONDS: u32 = 30;
 /// How much of a text that a stranger chose goes into a log line, in characters.
 const LOGGED_CHARACTERS_MAX: usize = 64;
 
@@ -51,110 +55,34 @@ pub struct Ingress {
     pub bodies: Bodies,
     /// Where deliveries go.
     pub queue: Queue,
+    /// Where they go if the queue does not take them.
+    pub spool: Spool,
+    /// What is reported.
+    pub metrics: Metrics,
 }
 
-/// What becomes of a request that is let in.
-enum Entry {
-    /// It is in the queue.
-    Queued { delivery: Box<Delivery>, message_id: String },
-    /// Its type is not among the endpoint's `events`.
-    NotSubscribed { event_type: Option<String> },
-    /// It was a question.
-    Handshake(Box<Reply>),
+/// A request that has found its endpoint.
+struct Visit<'a> {
+    endpoint: &'a Endpoint,
+    /// X-Ray's header.
+    trace: Option<&'a str>,
+    /// When it was read.
+    now: UnixMillis,
+    /// When it must be answered.
+    deadline: Instant,
 }
 
-/// Why a request is not let in.
-#[derive(Debug, Error)]
-enum Rejection {
-    #[error("no endpoint has this name")]
-    UnknownEndpoint,
-    #[error("the method is not one that the sender posts or asks with")]
-    Method,
-    #[error("the body has {bytes} bytes, and {BODY_BYTES_MAX} are the most")]
-    BodyTooLarge { bytes: usize },
-    #[error("the body and headers do not fit the queue: {0}")]
-    MessageTooLarge(#[from] MessageTooLarge),
-    #[error("API Gateway says that the body is base64, and it is not")]
-    BodyNotBase64,
-    #[error("{0}")]
-    Refused(#[from] Refusal),
-    #[error("the signature is right, and the body is not the JSON that its content type says")]
-    NotJson,
-    #[error("{0}")]
-    NotKept(#[from] NotKept),
-    #[error("the sender, asked to confirm the subscription, says no")]
-    NotConfirmed,
-    #[error("{0}")]
-    SenderUnavailable(#[from] SenderUnavailable),
-    #[error("{0}")]
-    SecretsUnavailable(#[from] SecretsUnavailable),
-    #[error("{0}")]
-    BodiesUnavailable(#[from] BodiesUnavailable),
-    #[error("{0}")]
-    QueueUnavailable(#[from] QueueUnavailable),
-    #[error(
-        "the secrets and the queue together took longer than {budget_millis} ms, and the sender waits little longer"
-    )]
-    OutOfTime { budget_millis: u128 },
-}
-
-impl From<BodyError> for Rejection {
-    fn from(error: BodyError) -> Rejection {
-        match error {
-            BodyError::TooLarge { bytes } => Rejection::BodyTooLarge { bytes },
-            BodyError::NotBase64 => Rejection::BodyNotBase64,
-        }
-    }
-}
-
-impl Rejection {
-    /// One word for logs and metrics.
-    fn word(&self) -> &'static str {
-        match self {
-            Rejection::UnknownEndpoint => "unknown_endpoint",
-            Rejection::Method => "method",
-            Rejection::BodyTooLarge { .. } | Rejection::MessageTooLarge(_) => "too_large",
-            Rejection::BodyNotBase64 => "malformed",
-            Rejection::Refused(refusal) => refusal.kind().word(),
-            Rejection::NotJson => "not_json",
-            Rejection::NotKept(NotKept::Unavailable { .. }) => "secrets_unavailable",
-            Rejection::NotKept(NotKept::NotOpen { .. } | NotKept::AlreadyOffered { .. }) => "not_open",
-            Rejection::NotConfirmed => "not_confirmed",
-            Rejection::SenderUnavailable(_) => "sender_unavailable",
-            Rejection::SecretsUnavailable(_) => "secrets_unavailable",
-            Rejection::BodiesUnavailable(_) => "bodies_unavailable",
-            Rejection::QueueUnavailable(_) => "queue_unavailable",
-            Rejection::OutOfTime { .. } => "out_of_time",
-        }
-    }
-
-    /// What the sender is told. What is ours to mend is 503, so that it comes again.
-    fn status(&self, endpoint: Option<&Endpoint>) -> u16 {
-        match self {
-            Rejection::UnknownEndpoint => 404,
-            Rejection::Method => 405,
-            Rejection::BodyTooLarge { .. } | Rejection::MessageTooLarge(_) => 413,
-            Rejection::BodyNotBase64 => 400,
-            // Nothing is let in, and the sender's set-up of the webhook needs it.
-            Rejection::Refused(Refusal::UnsignedPing) => 200,
-            Rejection::Refused(_) | Rejection::NotConfirmed => {
-                endpoint.map_or(400, |endpoint| endpoint.terms.provider.status_refused)
-            }
-            Rejection::NotKept(NotKept::NotOpen { .. } | NotKept::AlreadyOffered { .. }) => 403,
-            Rejection::NotJson => 422,
-            Rejection::NotKept(NotKept::Unavailable { .. })
-            | Rejection::SenderUnavailable(_)
-            | Rejection::SecretsUnavailable(_)
-            | Rejection::BodiesUnavailable(_)
-            | Rejection::QueueUnavailable(_)
-            | Rejection::OutOfTime { .. } => 503,
-        }
+impl Visit<'_> {
+    fn time_left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
     }
 }
 
 impl Ingress {
-    /// Judges a request that was read at `now`, and answers it. A 2xx is only given once the delivery is stored.
-    pub async fn receive(&self, request: Request, now: UnixMillis) -> Answer {
+    /// Judges a request that was read at `now`, and answers it. A 2xx is only given once the delivery is stored. `trace` is
+    /// X-Ray's header of the invocation.
+    pub async fn receive(&self, request: Request, trace: Option<&str>, now: UnixMillis) -> Answer {
+        let started = Instant::now();
         let arrival_id = request.arrival_id().to_owned();
         let name = request.endpoint().unwrap_or(&request.raw_path);
         let logged_name: String = name.chars().take(LOGGED_CHARACTERS_MAX).collect();
@@ -162,32 +90,50 @@ impl Ingress {
         let outcome = match endpoint {
             Some(endpoint) => {
                 let budget = budget(endpoint);
-                let admitted = tokio::time::timeout(budget, self.admit(endpoint, request, now)).await;
+                let visit = Visit { endpoint, trace, now, deadline: started + budget };
+                let admitted = tokio::time::timeout(budget, self.admit(&visit, request)).await;
                 admitted.unwrap_or(Err(Rejection::OutOfTime { budget_millis: budget.as_millis() }))
             }
             None => Err(Rejection::UnknownEndpoint),
         };
-        let answer = answer(&outcome, endpoint, &arrival_id);
-        record(&outcome, &answer, &logged_name, &arrival_id);
+        let answer = outcome::answer(&outcome, endpoint, &arrival_id);
+        let duration_ms = i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let trace_id = trace.and_then(trace_id);
+        outcome::log(
+            &outcome,
+            &answer,
+            Arriving { name: &logged_name, arrival_id: &arrival_id, trace_id, duration_ms },
+        );
+        self.metrics.report(&outcome::report(&outcome, &answer, endpoint), now);
         answer
     }
 
-    async fn admit(&self, endpoint: &Endpoint, mut request: Request, now: UnixMillis) -> Result<Entry, Rejection> {
+    async fn admit(&self, visit: &Visit<'_>, mut request: Request) -> Outcome {
+        let endpoint = visit.endpoint;
+        if !endpoint.may_come_from(request.source()) {
+            return Err(Rejection::SourceAddress);
+        }
+        let header_bytes = request.header_bytes();
+        if header_bytes > HEADER_BYTES_ACCEPTED_MAX {
+            return Err(Rejection::HeadersTooLarge { bytes: header_bytes });
+        }
         let body = request.take_body(BODY_BYTES_MAX)?;
         let headers = request.headers();
+        log_request(endpoint, &request, &headers, &body);
         let url = request.url(&self.public_url);
         let judged = request::Request { method: request.method(), url: &url, headers: &headers, body: &body };
-        let event = match self.judge(endpoint, &judged, now).await? {
+        let event = match self.judge(visit, &judged).await? {
             Verdict::Event(event) => event,
             Verdict::Handshake(reply) => {
-                self.do_first(endpoint, &reply, now).await?;
+                self.do_first(endpoint, &reply, visit.now).await?;
                 return Ok(Entry::Handshake(reply));
             }
         };
         if endpoint.events.is_some() {
             let types = event_types(&endpoint.terms, &judged);
             if !endpoint.subscribes_to(types.iter().map(AsRef::as_ref)) {
-                return Ok(Entry::NotSubscribed { event_type: event.kind().map(|stated| stated.text.clone()) });
+                let event_type = event.kind().map(|stated| stated.text.clone());
+                return Ok(Entry::NotSubscribed { event_type, secret_index: event.secret_index() });
             }
         }
         let content_type = text(&headers, "content-type");
@@ -198,7 +144,7 @@ impl Ingress {
             endpoint: endpoint.name.clone(),
             provider: endpoint.terms.provider.name.to_owned(),
             arrival_id: request.arrival_id().to_owned(),
-            received_at: now,
+            received_at: visit.now,
             content_type,
             headers: endpoint
                 .kept_headers()
@@ -206,44 +152,65 @@ impl Ingress {
                 .collect(),
             replay_guard: endpoint.replay_guard,
         };
-        let delivery = Delivery::accept(&event, arrival, body);
-        let message = message::encode(&delivery)?;
-        if let Some(reference) = message::reference(&delivery) {
-            self.bodies.put(&reference, &delivery).await?;
+        let delivery = Box::new(Delivery::accept(&event, arrival, body));
+        let stored = self.store(visit, &delivery).await?;
+        Ok(Entry::Accepted { delivery, stored })
+    }
+
+    /// Stores a delivery: in the queue, or else in the spool. A large body goes to its bucket first, so that nothing refers to
+    /// what is not there.
+    async fn store(&self, visit: &Visit<'_>, delivery: &Delivery) -> Result<Stored, Rejection> {
+        let message = message::encode(delivery)?;
+        if let Some(reference) = message::reference(delivery) {
+            self.bodies.put(&reference, delivery, visit.time_left()).await?;
         }
-        let message_id = self.queue.send(message, &endpoint.name).await?;
-        Ok(Entry::Queued { delivery: Box::new(delivery), message_id })
+        let time = Duration::from_millis(QUEUE_MILLIS_MAX).min(visit.time_left() / 2);
+        let queue = match self.queue.send_within(time, message, delivery.endpoint(), visit.trace).await {
+            Ok(message_id) => return Ok(Stored::Queued { message_id }),
+            Err(refused @ SendError::Refused { .. }) => return Err(Rejection::QueueRefuses(refused)),
+            Err(unavailable @ SendError::Unavailable { .. }) => unavailable,
+        };
+        // Written anew rather than copied for each delivery that the queue takes.
+        let message = message::encode(delivery)?;
+        match self.spool.put(delivery, message, visit.time_left()).await {
+            Ok(()) => Ok(Stored::Spooled { cause: queue.to_string() }),
+            Err(spool) => Err(Rejection::NotStored { queue, spool }),
+        }
     }
 
     /// Judges a request with the secrets at hand, and once more with fresh ones if only an unknown secret can be the cause.
-    async fn judge(
-        &self,
-        endpoint: &Endpoint,
-        request: &request::Request<'_>,
-        now: UnixMillis,
-    ) -> Result<Verdict, Rejection> {
-        let (terms, now) = (&endpoint.terms, now.seconds());
+    async fn judge(&self, visit: &Visit<'_>, request: &request::Request<'_>) -> Result<Verdict, Rejection> {
+        let (terms, now) = (&visit.endpoint.terms, visit.now.seconds());
         if let Some(handshake) = handshake::unsigned(terms, request) {
             // Some senders ask before their endpoint can have a secret.
-            let secrets = if handshake.needs_secret() { self.secrets.get(endpoint, now).await? } else { Secrets::NONE };
+            let secrets = if handshake.needs_secret() { self.secrets(visit).await? } else { Secrets::NONE };
             return Ok(Verdict::Handshake(Box::new(handshake::reply(terms, handshake, &secrets, request)?)));
         }
         if request.method != "POST" {
             return Err(Rejection::Method);
         }
-        let secrets = self.secrets.get(endpoint, now).await?;
+        let secrets = self.secrets(visit).await?;
         let published = match (key::address(terms, request)?, &self.keys) {
             (Some(address), Some(keys)) => keys.get(&address, &secrets, now).await?,
             (Some(_), None) | (None, _) => None,
         };
         match judge(terms, &secrets, published.as_ref(), request, now) {
             Err(refusal) if refusal.may_be_an_unknown_secret() => {
-                match self.secrets.get_after_mismatch(endpoint, now).await? {
+                match self.secrets.get_after_mismatch(visit.endpoint, visit.time_left(), now).await? {
                     Some(fresh) if fresh != secrets => Ok(judge(terms, &fresh, published.as_ref(), request, now)?),
                     _ => Err(refusal.into()),
                 }
             }
             judged => Ok(judged?),
+        }
+    }
+
+    async fn secrets(&self, visit: &Visit<'_>) -> Result<Secrets, Rejection> {
+        match self.secrets.get(visit.endpoint, visit.time_left(), visit.now.seconds()).await {
+            Ok(secrets) => Ok(secrets),
+            // No probe was ever sent here: who posts to its endpoint is a stranger, and no trouble of ours.
+            Err(SecretsUnavailable::Absent { .. }) if visit.endpoint.is_probe() => Err(Rejection::UnknownEndpoint),
+            Err(unavailable) => Err(unavailable.into()),
         }
     }
 
@@ -287,87 +254,39 @@ fn is_json(body: &[u8]) -> bool {
     std::str::from_utf8(body).is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
 }
 
-fn answer(outcome: &Result<Entry, Rejection>, endpoint: Option<&Endpoint>, arrival_id: &str) -> Answer {
-    let json_answer = |status: u16, word: &str| {
-        Answer::new(status, "application/json", json!({ "status": word, "arrival_id": arrival_id }).to_string())
-    };
-    match outcome {
-        Ok(entry) => {
-            let word = match entry {
-                Entry::Handshake(reply) => {
-                    return Answer::with_headers(
-                        reply.status,
-                        reply.headers.iter().cloned().collect(),
-                        reply.body.clone(),
-                    );
-                }
-                Entry::Queued { .. } => "accepted",
-                Entry::NotSubscribed { .. } => "not_subscribed",
-            };
-            if let Some(reply) = endpoint.and_then(|endpoint| endpoint.reply.as_ref()) {
-                return Answer::new(reply.status, &reply.content_type, reply.body.clone());
-            }
-            json_answer(endpoint.map_or(200, |endpoint| endpoint.terms.provider.status_accepted), word)
-        }
-        Err(rejection) => {
-            let status = rejection.status(endpoint);
-            let word = match status {
-                500.. => "unavailable",
-                400.. => "refused",
-                _ => "acknowledged",
-            };
-            let mut answer = json_answer(status, word);
-            if status == 405 {
-                let methods = endpoint.map_or_else(|| vec!["POST"], |endpoint| methods(&endpoint.terms));
-                answer.headers.insert("allow", methods.join(", "));
-            }
-            if status == 503 {
-                answer.headers.insert("retry-after", RETRY_AFTER_SECONDS.to_string());
-            }
-            answer
-        }
+/// What an operator needs who looks for the reason of a refusal: at debug level the headers, those that may let somebody in
+/// hidden; and the body, where the endpoint says so.
+fn log_request(endpoint: &Endpoint, request: &Request, headers: &HeaderMap, body: &[u8]) {
+    let arrival_id = request.arrival_id();
+    if tracing::enabled!(tracing::Level::DEBUG) {
+        let shown = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+            let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+            (name.as_str().to_owned(), serde_json::Value::from(obfuscated(name.as_str(), &value)))
+        };
+        let headers = serde_json::Value::Object(headers.iter().map(shown).collect()).to_string();
+        let source = request.source().map(|source| source.to_string());
+        tracing::debug!(
+            endpoint = endpoint.name,
+            arrival_id,
+            method = request.method(),
+            source,
+            headers,
+            body_bytes = body.len(),
+            "a request, as it came"
+        );
     }
-}
-
-/// The request's line in the log.
-fn record(outcome: &Result<Entry, Rejection>, answer: &Answer, endpoint: &str, arrival_id: &str) {
-    let status = answer.status_code;
-    match outcome {
-        Ok(Entry::Queued { delivery, message_id }) => tracing::info!(
-            outcome = "accepted",
-            endpoint,
-            status,
+    if endpoint.log_bodies {
+        let shown = body.get(..LOGGED_BODY_BYTES_MAX).unwrap_or(body);
+        let text = std::str::from_utf8(body).ok().filter(|_| shown.len() == body.len());
+        let base64 = text.is_none().then(|| STANDARD.encode(shown));
+        tracing::info!(
+            endpoint = endpoint.name,
             arrival_id,
-            delivery.key = %delivery.key(),
-            event_id = delivery.event_id().map(|stated| stated.text.as_str()),
-            event_type = delivery.event_type().map(|stated| stated.text.as_str()),
-            body_bytes = delivery.body().len(),
-            secret_index = delivery.secret_index(),
-            message_id,
-            "verified, and stored in the queue"
-        ),
-        Ok(Entry::NotSubscribed { event_type }) => tracing::info!(
-            outcome = "not_subscribed",
-            endpoint,
-            status,
-            arrival_id,
-            event_type,
-            "verified, and of a type that the endpoint does not process"
-        ),
-        Ok(Entry::Handshake(_)) => {
-            tracing::info!(outcome = "handshake", endpoint, status, arrival_id, "the sender's question is answered");
-        }
-        Err(rejection) if status >= 500 => tracing::error!(
-            outcome = "unavailable",
-            endpoint,
-            status,
-            arrival_id,
-            reason = rejection.word(),
-            "{rejection}"
-        ),
-        Err(rejection) => {
-            tracing::warn!(outcome = "refused", endpoint, status, arrival_id, reason = rejection.word(), "{rejection}")
-        }
+            body_bytes = body.len(),
+            body = text,
+            body_base64 = base64,
+            "the body, whose endpoint says `log_bodies`: verified or not"
+        );
     }
 }
 

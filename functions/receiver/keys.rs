@@ -1,21 +1,12 @@
 //! Keys that senders publish, fetched from where a request says that its key is, and kept.
 //!
-//! Where that may be is decided in `wharf_webhook::signature::key`: HTTPS, on a host of the sender. Nothing here follows a
-//! redirect, waits long, or reads much. `HTTPS_PROXY` is honoured, for functions in a network of their own.
+//! Where that may be is decided in `wharf_webhook::signature::key`: HTTPS, on a host of the sender.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use aws_smithy_http_client::proxy::ProxyConfig;
-use aws_smithy_http_client::tls::Provider;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_http_client::{Connector, tls::TlsContext};
-use aws_smithy_runtime_api::client::http::HttpConnector;
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
-use aws_smithy_types::body::SdkBody;
 use http::header::CONTENT_TYPE;
-use http::{Method, Request, StatusCode, Uri};
-use http_body_util::{BodyExt, Limited};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -28,6 +19,8 @@ use wharf_webhook::limits::{
 use wharf_webhook::secret::Secrets;
 use wharf_webhook::signature::key::{FetchedKey, KeyAddress};
 
+use crate::web::{Outgoing, Web};
+
 /// Where Plaid is asked for a key.
 const PLAID: &str = "https://production.plaid.com/webhook_verification_key/get";
 /// What it answers where it has no such key.
@@ -37,7 +30,7 @@ const PLAID_SANDBOX: &str = "https://sandbox.plaid.com/webhook_verification_key/
 /// The keys at hand, and the way to others.
 #[derive(Debug)]
 pub struct KeyStore {
-    connector: Connector,
+    web: Web,
     state: Mutex<State>,
 }
 
@@ -73,12 +66,7 @@ pub enum SenderUnavailable {
 impl KeyStore {
     /// A store that holds nothing yet.
     pub fn new() -> KeyStore {
-        let connector = Connector::builder()
-            .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-            .tls_context(TlsContext::default())
-            .proxy_config(ProxyConfig::from_env())
-            .build();
-        KeyStore { connector, state: Mutex::default() }
+        KeyStore { web: Web::new(), state: Mutex::default() }
     }
 
     /// The key at an address; `None` if the sender answers that there is none, or with something else.
@@ -158,25 +146,15 @@ impl KeyStore {
         what: &'static str,
     ) -> Result<(StatusCode, Vec<u8>), SenderUnavailable> {
         let failed = |cause: String| unreachable_with(url, what, cause);
-        let request = Request::builder().method(method).uri(url).header(CONTENT_TYPE, "application/json");
-        let request =
-            request.body(body.map_or_else(SdkBody::empty, SdkBody::from)).map_err(|error| failed(error.to_string()))?;
-        let request = HttpRequest::try_from(request).map_err(|error| failed(error.to_string()))?;
-        let answered = async {
-            let answer = self.connector.call(request).await.map_err(|error| failed(format!("{error:?}")))?;
-            let status = answer.status().as_u16();
-            let body = Limited::new(answer.into_body(), KEY_BYTES_FETCHED_MAX).collect().await;
-            let body = body.map_err(|error| failed(error.to_string()))?.to_bytes().to_vec();
-            let status = StatusCode::from_u16(status).map_err(|error| failed(error.to_string()))?;
-            // A sender that is out of order has not said that there is no key.
-            if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-                return Err(failed(format!("it answered {status}")));
-            }
-            Ok((status, body))
-        };
-        let timeout = Duration::from_secs(KEY_FETCH_TIMEOUT_SECONDS);
-        let late = || failed(format!("no answer within {KEY_FETCH_TIMEOUT_SECONDS} s"));
-        tokio::time::timeout(timeout, answered).await.unwrap_or_else(|_| Err(late()))
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
+        let outgoing = Outgoing { method, url, headers, body: body.unwrap_or_default().into_bytes() };
+        let time = Duration::from_secs(KEY_FETCH_TIMEOUT_SECONDS);
+        let (status, body) = self.web.ask(outgoing, time, KEY_BYTES_FETCHED_MAX).await.map_err(failed)?;
+        // A sender that is out of order has not said that there is no key.
+        if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+            return Err(failed(format!("it answered {status}")));
+        }
+        Ok((status, body))
     }
 }
 

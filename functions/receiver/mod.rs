@@ -7,13 +7,14 @@
 //! | [`secrets`] | the endpoints' secrets, from SSM, kept for a few minutes |
 //! | [`opening`] | secrets that a sender brings along, while the operator lets it |
 //! | [`keys`] | keys that senders publish |
-//! | [`queue`] | puts a delivery into SQS |
+//! | [`outcome`] | what becomes of a request: the answer, its line in the log, what is reported |
 
 pub mod gateway;
 pub mod ingress;
 pub mod secrets;
 pub mod opening;
 pub mod keys;
+pub mod outcome;
 
 use std::process::ExitCode;
 
@@ -27,8 +28,10 @@ use self::secrets::SecretStore;
 use crate::aws;
 use crate::bodies::Bodies;
 use crate::environment::Environment;
+use crate::metrics::Metrics;
 use crate::process::{self, now};
 use crate::queue::Queue;
+use crate::spool::Spool;
 
 /// The variables that the template sets for the receiver.
 pub const ENVIRONMENT: [&str; 4] = ["WHARF_STAGE", "WHARF_QUEUE_URL", "WHARF_BUCKET", "WHARF_PUBLIC_URL"];
@@ -36,7 +39,8 @@ pub const ENVIRONMENT: [&str; 4] = ["WHARF_STAGE", "WHARF_QUEUE_URL", "WHARF_BUC
 /// Serves requests until Lambda ends the process. If something that the receiver needs is missing, it does not start, and
 /// its log says all that is missing in one message.
 pub async fn run() -> ExitCode {
-    process::run(serve()).await
+    // Boxed, as in the consumer: the layout of all that is in it is more than the compiler takes in one go.
+    process::run(Box::pin(serve())).await
 }
 
 async fn serve() -> Result<(), lambda_runtime::Error> {
@@ -52,10 +56,14 @@ async fn serve() -> Result<(), lambda_runtime::Error> {
     let openings = Openings::new(ssm, &stage);
     let keys = endpoints.iter().any(|endpoint| endpoint.terms.scheme.publishes_key()).then(KeyStore::new);
     let queue = Queue::new(aws_sdk_sqs::Client::new(&configuration), queue_url);
-    let bodies = Bodies::new(aws_sdk_s3::Client::new(&configuration), bucket);
-    let ingress = Ingress { endpoints, public_url, secrets, openings, keys, bodies, queue };
+    let s3 = aws_sdk_s3::Client::new(&configuration);
+    let bodies = Bodies::new(s3.clone(), bucket.clone());
+    let spool = Spool::new(s3, bucket);
+    let metrics = Metrics::new(&stage);
+    let ingress = Ingress { endpoints, public_url, secrets, openings, keys, bodies, queue, spool, metrics };
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Request>| -> Result<Answer, lambda_runtime::Error> {
-        Ok(ingress.receive(event.payload, now()).await)
+        let trace = event.context.xray_trace_id.as_deref();
+        Ok(Box::pin(ingress.receive(event.payload, trace, now())).await)
     }))
     .await
 }

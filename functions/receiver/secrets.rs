@@ -1,19 +1,23 @@
-//! The endpoints' secrets: SSM parameters `/wharf/<stage>/<endpoint>`, one secret a line, newest first.
+//! The endpoints' secrets: SSM parameters `/wharf/<stage>/<endpoint>`, or secrets of Secrets Manager, which SSM hands over; one
+//! secret a line, newest first.
 //!
 //! They are fetched together at start and used for [`SECRET_TTL_SECONDS`], so a rotation needs no deployment. A signature
 //! that fits none has them fetched again if SSM was last asked more than [`SECRET_REFRESH_SECONDS`] ago: a secret that was
-//! just added works at once, and a forger causes two look-ups a minute at most. While SSM cannot be reached, the last copy
-//! serves and SSM is asked again as often; a parameter that is gone, or that we may no longer read, ends it.
+//! just added works at once, and a forger causes two look-ups a minute at most. While SSM cannot be reached, or does not answer
+//! within a part of the sender's patience, the last copy serves and SSM is asked again as often; a parameter that is gone, or
+//! that we may no longer read, ends it.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use aws_sdk_ssm::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_ssm::operation::get_parameters::{GetParametersError, GetParametersOutput};
+use futures_util::future::join_all;
 use thiserror::Error;
 use tokio::sync::Mutex;
 use wharf_webhook::clock::UnixSeconds;
-use wharf_webhook::endpoints::{Endpoint, Endpoints};
-use wharf_webhook::limits::{SECRET_REFRESH_SECONDS, SECRET_RETRY_SECONDS, SECRET_TTL_SECONDS};
+use wharf_webhook::endpoints::{self, Endpoint, Endpoints};
+use wharf_webhook::limits::{SECRET_MILLIS_MAX, SECRET_REFRESH_SECONDS, SECRET_RETRY_SECONDS, SECRET_TTL_SECONDS};
 use wharf_webhook::secret::{SecretError, Secrets};
 
 /// How many names `GetParameters` takes.
@@ -23,8 +27,7 @@ const NAMES_MAX: usize = 10;
 #[derive(Debug)]
 pub struct SecretStore {
     client: aws_sdk_ssm::Client,
-    /// `/wharf/<stage>/`
-    prefix: String,
+    stage: String,
     copies: Mutex<HashMap<String, Copy>>,
 }
 
@@ -44,7 +47,7 @@ type ParametersAnswer = Result<GetParametersOutput, SdkError<GetParametersError>
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SecretsUnavailable {
     /// There is no such parameter.
-    #[error("there is no parameter {name}: create it as a SecureString that holds the secret")]
+    #[error("there is no {name}: `cargo ops secret set` makes it")]
     Absent {
         /// Its name.
         name: String,
@@ -78,17 +81,20 @@ pub enum SecretsUnavailable {
 impl SecretStore {
     /// A store that holds nothing yet.
     pub fn new(client: aws_sdk_ssm::Client, stage: &str) -> SecretStore {
-        SecretStore { client, prefix: format!("/wharf/{stage}/"), copies: Mutex::default() }
+        SecretStore { client, stage: stage.to_owned(), copies: Mutex::default() }
     }
 
-    /// Fetches the secrets of all endpoints, ten a call. What cannot be had leaves its endpoint without, and is asked for
-    /// again when a request comes.
+    /// Fetches the secrets of all endpoints, ten a call, all calls at the same time. What cannot be had leaves its endpoint
+    /// without, and is asked for again when a request comes.
     pub async fn fetch_all(&self, endpoints: &Endpoints, now: UnixSeconds) {
-        let endpoints: Vec<&Endpoint> =
-            endpoints.iter().filter(|endpoint| endpoint.terms.scheme.secret.is_kept()).collect();
+        let kept = endpoints.iter().filter(|endpoint| endpoint.terms.scheme.secret.is_kept());
+        // A secret that Secrets Manager does not let us have fails its whole call: it is asked for alone.
+        let (parameters, others): (Vec<&Endpoint>, Vec<&Endpoint>) =
+            kept.partition(|endpoint| endpoint.secret_store == endpoints::SecretStore::ParameterStore);
+        let calls: Vec<&[&Endpoint]> = parameters.chunks(NAMES_MAX).chain(others.chunks(1)).collect();
+        let answers = join_all(calls.iter().map(|some| self.ask(some))).await;
         let mut copies = self.copies.lock().await;
-        for some in endpoints.chunks(NAMES_MAX) {
-            let answer = self.ask(some).await;
+        for (some, answer) in calls.into_iter().zip(answers) {
             for endpoint in some {
                 let copy = self.copy_of(endpoint, &answer, copies.get(&endpoint.name), now);
                 copies.insert(endpoint.name.clone(), copy);
@@ -96,18 +102,23 @@ impl SecretStore {
         }
     }
 
-    /// The secrets of an endpoint, from a copy that is fresh enough.
+    /// The secrets of an endpoint, from a copy that is fresh enough, for a request that has so much time.
     ///
     /// # Errors
     /// [`SecretsUnavailable`]
-    pub async fn get(&self, endpoint: &Endpoint, now: UnixSeconds) -> Result<Secrets, SecretsUnavailable> {
+    pub async fn get(
+        &self,
+        endpoint: &Endpoint,
+        time: Duration,
+        now: UnixSeconds,
+    ) -> Result<Secrets, SecretsUnavailable> {
         if !endpoint.terms.scheme.secret.is_kept() {
             return Ok(Secrets::NONE);
         }
         let mut copies = self.copies.lock().await;
         match copies.get(&endpoint.name) {
             Some(copy) if age_seconds(copy, now) < copy.usable_seconds => copy.secrets.clone(),
-            _ => self.fetch(endpoint, &mut copies, now).await,
+            _ => self.fetch(endpoint, time, &mut copies, now).await,
         }
     }
 
@@ -119,22 +130,28 @@ impl SecretStore {
     pub async fn get_after_mismatch(
         &self,
         endpoint: &Endpoint,
+        time: Duration,
         now: UnixSeconds,
     ) -> Result<Option<Secrets>, SecretsUnavailable> {
         let mut copies = self.copies.lock().await;
         match copies.get(&endpoint.name) {
             Some(copy) if age_seconds(copy, now) < SECRET_REFRESH_SECONDS => Ok(None),
-            _ => self.fetch(endpoint, &mut copies, now).await.map(Some),
+            _ => self.fetch(endpoint, time, &mut copies, now).await.map(Some),
         }
     }
 
     async fn fetch(
         &self,
         endpoint: &Endpoint,
+        time: Duration,
         copies: &mut HashMap<String, Copy>,
         now: UnixSeconds,
     ) -> Result<Secrets, SecretsUnavailable> {
-        let answer = self.ask(&[endpoint]).await;
+        let (with_copy, without) = SECRET_MILLIS_MAX;
+        let has_copy = copies.get(&endpoint.name).is_some_and(|copy| copy.secrets.is_ok());
+        let time = Duration::from_millis(if has_copy { with_copy } else { without }).min(time / 3);
+        let late = || Err(SdkError::timeout_error(format!("no answer within {} ms", time.as_millis())));
+        let answer = tokio::time::timeout(time, self.ask(&[endpoint])).await.unwrap_or_else(|_| late());
         let copy = self.copy_of(endpoint, &answer, copies.get(&endpoint.name), now);
         let secrets = copy.secrets.clone();
         copies.insert(endpoint.name.clone(), copy);
@@ -143,7 +160,7 @@ impl SecretStore {
 
     /// Asks SSM for at most ten endpoints' secrets.
     async fn ask(&self, endpoints: &[&Endpoint]) -> ParametersAnswer {
-        let names = endpoints.iter().map(|endpoint| self.parameter(endpoint)).collect();
+        let names = endpoints.iter().map(|endpoint| endpoint.secret_parameter(&self.stage)).collect();
         self.client.get_parameters().set_names(Some(names)).with_decryption(true).send().await
     }
 
@@ -155,10 +172,16 @@ impl SecretStore {
         earlier: Option<&Copy>,
         now: UnixSeconds,
     ) -> Copy {
-        let name = self.parameter(endpoint);
+        let name = endpoint.secret_parameter(&self.stage);
         let known = |secrets| Copy { asked_at: now, usable_seconds: SECRET_TTL_SECONDS, secrets: Ok(secrets) };
         let unavailable = |usable_seconds, unavailable: SecretsUnavailable| {
-            tracing::error!(endpoint = endpoint.name, "the endpoint answers 503 until this is mended: {unavailable}");
+            // The housekeeper makes the probe's with its first one.
+            if !endpoint.is_probe() {
+                tracing::error!(
+                    endpoint = endpoint.name,
+                    "the endpoint answers 503 until this is mended: {unavailable}"
+                );
+            }
             Copy { asked_at: now, usable_seconds, secrets: Err(unavailable) }
         };
         match answer {
@@ -171,6 +194,10 @@ impl SecretStore {
                 }
                 None => unavailable(SECRET_REFRESH_SECONDS, SecretsUnavailable::Absent { name }),
             },
+            // What SSM says of a secret that Secrets Manager does not have.
+            Err(error) if error.code() == Some("ParameterNotFound") => {
+                unavailable(SECRET_REFRESH_SECONDS, SecretsUnavailable::Absent { name })
+            }
             Err(error) if error.code() == Some("AccessDeniedException") => {
                 let cause = DisplayErrorContext(error).to_string();
                 unavailable(SECRET_REFRESH_SECONDS, SecretsUnavailable::Denied { name, cause })
@@ -190,10 +217,6 @@ impl SecretStore {
                 }
             },
         }
-    }
-
-    fn parameter(&self, endpoint: &Endpoint) -> String {
-        format!("{}{}", self.prefix, endpoint.name)
     }
 }
 

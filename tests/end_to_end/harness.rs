@@ -16,10 +16,13 @@ use wharf::bodies::Bodies;
 use wharf::consumer::batch::Consumer;
 use wharf::consumer::dead_letter::DeadLetterQueue;
 use wharf::consumer::event_bus::EventBus;
+use wharf::housekeeper::drain::Drain;
 use wharf::housekeeper::errands::Errands;
 use wharf::ledger::Ledger;
+use wharf::metrics::Metrics;
 pub use wharf::process::now;
 use wharf::queue::Queue;
+use wharf::spool::Spool;
 use wharf_ops::consumption;
 use wharf_ops::deployment::Deployment;
 use wharf_ops::emulator::Port;
@@ -212,7 +215,20 @@ impl Wharf {
 
     /// The housekeeper's errands, to be run when a test wants them run.
     pub fn errands(&self) -> Errands {
-        Errands { ledger: self.ledger(), queue: self.queue(), now }
+        Errands { ledger: self.ledger(), queue: self.queue(), metrics: self.metrics(), now }
+    }
+
+    /// The housekeeper's drain of the spool, likewise.
+    pub fn drain(&self) -> Drain {
+        Drain { spool: self.spool(), queue: self.queue(), ledger: self.ledger(), metrics: self.metrics(), now }
+    }
+
+    pub fn spool(&self) -> Spool {
+        Spool::new(self.s3(), self.stack.facts().bucket.clone())
+    }
+
+    pub fn metrics(&self) -> Metrics {
+        Metrics::new("local")
     }
 
     pub fn queue(&self) -> Queue {
@@ -232,6 +248,7 @@ impl Wharf {
             bodies: Bodies::new(aws_sdk_s3::Client::new(&configuration), facts.bucket.clone()),
             event_bus: EventBus::new(event_bridge, event_bus, facts.bucket.clone()),
             dead_letters: DeadLetterQueue::new(self.sqs.clone(), facts.dead_letter_queue_url.clone()),
+            metrics: self.metrics(),
             handler,
             now,
         }

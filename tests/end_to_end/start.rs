@@ -56,7 +56,7 @@ fn the_consumer_says_all_that_is_missing_in_one_message() {
         message.starts_with(
             "the function cannot start. These environment variables are not set, which infra/template.yaml and Lambda \
              set: AWS_ACCESS_KEY_ID, AWS_REGION, AWS_SECRET_ACCESS_KEY, WHARF_BUCKET, WHARF_DEAD_LETTER_QUEUE_URL, \
-             WHARF_EVENT_BUS, WHARF_QUEUE_URL, WHARF_TABLE. cannot read /endpoints.toml: "
+             WHARF_EVENT_BUS, WHARF_QUEUE_URL, WHARF_STAGE, WHARF_TABLE. cannot read /endpoints.toml: "
         ),
         "{message}"
     );
@@ -67,6 +67,7 @@ fn the_housekeeper_says_all_that_is_missing_in_one_message() {
     assert_eq!(
         last_words(housekeeper(), std::path::Path::new("/")),
         "the function cannot start. These environment variables are not set, which infra/template.yaml and Lambda set: \
-         AWS_ACCESS_KEY_ID, AWS_REGION, AWS_SECRET_ACCESS_KEY, WHARF_QUEUE_URL, WHARF_TABLE."
+         AWS_ACCESS_KEY_ID, AWS_REGION, AWS_SECRET_ACCESS_KEY, WHARF_BUCKET, WHARF_PUBLIC_URL, WHARF_QUEUE_URL, WHARF_STAGE, \
+         WHARF_TABLE."
     );
 }

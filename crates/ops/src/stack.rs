@@ -313,6 +313,8 @@ async fn deploy(configuration: &SdkConfig, template: &str) -> Result<BTreeMap<St
         .stack_name(stack_name(STAGE))
         .template_body(template)
         .parameters(Parameter::builder().parameter_key("Stage").parameter_value(STAGE).build())
+        // The address that the emulator gives the API, from which the template takes the probe's, is no name of this machine.
+        .parameters(Parameter::builder().parameter_key("Probe").parameter_value("off").build())
         .capabilities(Capability::CapabilityIam)
         .capabilities(Capability::CapabilityAutoExpand)
         .send()

@@ -19,6 +19,7 @@
 //! | [`idempotency`] | what makes two deliveries the same event |
 //! | [`delivery`] | one verified arrival of an event |
 //! | [`message`] | the queue message that carries a delivery from the receiver to the consumer |
+//! | [`probe`] | an event of Wharf's own |
 //! | [`policy`] | what an endpoint's owner decided about processing |
 //! | [`ledger`] | what a record means at an instant, and what becomes of it |
 //! | [`obfuscation`] | what of a header's value people may see |
@@ -40,6 +41,7 @@ pub mod refusal;
 pub mod idempotency;
 pub mod delivery;
 pub mod message;
+pub mod probe;
 pub mod policy;
 pub mod ledger;
 pub mod obfuscation;

@@ -214,6 +214,24 @@ impl<'a> Report<'a> {
         self
     }
 
+    /// Reports of the same endpoint, for the same reason, as one.
+    pub fn together(reports: Vec<Report<'a>>) -> Vec<Report<'a>> {
+        let mut all: Vec<Report<'a>> = Vec::new();
+        for report in reports {
+            let same = |other: &&mut Report<'a>| other.endpoint == report.endpoint && other.reason == report.reason;
+            match all.iter_mut().find(same) {
+                None => all.push(report),
+                Some(one) => {
+                    let values = report.values.into_iter();
+                    values
+                        .flat_map(|(metric, values)| values.into_iter().map(move |value| (metric, value)))
+                        .for_each(|(metric, value)| one.add(metric, value));
+                }
+            }
+        }
+        all
+    }
+
     /// The line of the log that CloudWatch makes metrics of; `None` if there is nothing to report.
     pub fn line(&self, reporter: &Reporter, at: UnixMillis) -> Option<String> {
         let value_of = |dimension: &Dimension| match dimension {
@@ -289,6 +307,20 @@ mod tests {
         assert_eq!(text["Landed"], 101);
         assert_eq!(text["AgeAtLanding"].as_array().unwrap().len(), 100);
         assert_eq!(text["AgeAtLanding"][99], 99);
+    }
+
+    #[test]
+    fn what_a_batch_has_of_one_endpoint_is_one_line() {
+        let landed = |endpoint, age| Report::of(endpoint).with(Metric::Landed, 1).with(Metric::AgeAtLanding, age);
+        let together = Report::together(vec![
+            landed("shop", 7),
+            Report::new().with(Metric::DeadLettered, 1),
+            landed("github", 9),
+            landed("shop", 8),
+        ]);
+        let shop =
+            Report::of("shop").with(Metric::Landed, 2).with(Metric::AgeAtLanding, 7).with(Metric::AgeAtLanding, 8);
+        assert_eq!(together, [shop, Report::new().with(Metric::DeadLettered, 1), landed("github", 9)]);
     }
 
     #[test]

@@ -1,0 +1,34 @@
+//! What a function reports in numbers: lines on standard output, from which CloudWatch makes metrics. No call is made.
+
+use std::io::Write;
+
+use wharf_webhook::clock::UnixMillis;
+use wharf_webhook::metrics::{Report, Reporter};
+
+/// Reports for a function.
+#[derive(Debug, Clone)]
+pub struct Metrics(Reporter);
+
+impl Metrics {
+    /// For this stage, and the version of the function that Lambda says we are.
+    pub fn new(stage: &str) -> Metrics {
+        let version = std::env::var("AWS_LAMBDA_FUNCTION_VERSION").unwrap_or_else(|_| "$LATEST".to_owned());
+        Metrics(Reporter { stage: stage.to_owned(), version })
+    }
+
+    /// Writes reports, those of one endpoint together: a line costs, and a value does not.
+    pub fn report_all(&self, reports: Vec<Report<'_>>, at: UnixMillis) {
+        for report in Report::together(reports) {
+            self.report(&report, at);
+        }
+    }
+
+    /// Writes a report, if there is anything in it.
+    pub fn report(&self, report: &Report<'_>, at: UnixMillis) {
+        if let Some(mut line) = report.line(&self.0, at) {
+            line.push('\n');
+            // One write a line, so that no other comes in between. Whoever cannot write a log has nobody to tell.
+            let _ = std::io::stdout().lock().write_all(line.as_bytes());
+        }
+    }
+}
