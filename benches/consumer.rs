@@ -35,6 +35,7 @@ use wharf::consumer::event_bus::EventBus;
 use wharf::consumer::{ENVIRONMENT, Effects, HandlerError};
 use wharf::environment::Environment;
 use wharf::ledger::Ledger;
+use wharf::metrics::Metrics;
 use wharf::process::now;
 use wharf::queue::Queue;
 use wharf_webhook::clock::UnixMillis;
@@ -233,7 +234,7 @@ where
 
 fn consumer<H>(handler: H) -> Consumer<H> {
     let mut environment = Environment::default();
-    let [table, queue_url, dead_letter_queue_url, bucket, event_bus] =
+    let [stage, table, queue_url, dead_letter_queue_url, bucket, event_bus] =
         ENVIRONMENT.map(|name| environment.variable(name));
     let configuration = wharf::aws::configuration(&mut environment);
     let endpoints = environment.complete(Some(Endpoints::parse(ENDPOINTS).unwrap())).unwrap();
@@ -246,6 +247,7 @@ fn consumer<H>(handler: H) -> Consumer<H> {
         event_bus: EventBus::new(event_bridge, event_bus, bucket.clone()),
         bodies: Bodies::new(aws_sdk_s3::Client::new(&configuration), bucket),
         dead_letters: DeadLetterQueue::new(sqs, dead_letter_queue_url),
+        metrics: Metrics::new(&stage),
         handler,
         now,
     }

@@ -12,7 +12,7 @@ use crate::harness::{Wharf, sample};
 async fn form_and_non_utf8_bodies_keep_their_exact_bytes() {
     let wharf = Wharf::start().await;
     let push = sample("github-push.json");
-    let cases: [(&str, Option<&str>, &[u8], &str); 6] = [
+    let cases: [(&str, Option<&str>, &[u8], &str); 9] = [
         ("json", Some("application/json"), &push, "b80208ccf35d987558554fbeaa3c3b7143826cd0d26b0fd355143ca3ad328c0c"),
         (
             "form",
@@ -32,6 +32,24 @@ async fn form_and_non_utf8_bodies_keep_their_exact_bytes() {
             Some("text/plain; charset=utf-8"),
             "Zürich \u{1F600}\r\n".as_bytes(),
             "78e440f043213027fb4d9df3d8fb2c7e7c932bffebe926526cf35f90c2d37d60",
+        ),
+        (
+            "crlf",
+            Some("text/plain"),
+            b"a: 1\r\nb: 2\r\n\r\n\r",
+            "64fcf0c7cc47a01ca2d55bb95037dd9db2bca077fd0d71faa0e211d6e5f23277",
+        ),
+        (
+            "nul",
+            Some("text/plain"),
+            b"a\x00b\x00\x00",
+            "8810e7f8541fdfb6dd46a5f8414fd2e638432bac181da615a9ad293adee675e2",
+        ),
+        (
+            "emoji",
+            Some("application/json"),
+            "{\"mood\":\"\u{1F469}\u{200D}\u{1F680} \u{1F600}\"}".as_bytes(),
+            "77430d30420ec90e34b118872be40979e442055fd2b46718d97eb66674bb8fc2",
         ),
         ("empty", None, b"", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
     ];
@@ -58,6 +76,28 @@ async fn a_body_over_192_kib_travels_by_the_bucket_and_lands_as_it_was_signed() 
 }
 
 #[tokio::test]
+async fn ten_bodies_of_five_megabytes_in_one_batch_land_as_they_were_signed() {
+    let wharf = Wharf::start().await;
+    wharf.pause().await;
+    let mut digests = Vec::new();
+    for number in 0..10_u8 {
+        // Every byte there is, among them those that no text has.
+        let body: Vec<u8> = (0..5_000_000_u32).map(|at| (at.wrapping_mul(31) >> 3) as u8 ^ number).collect();
+        let id = format!("large-{number}");
+        let pairs = [("content-type", "application/octet-stream"), ("x-github-delivery", &id)];
+        let answer = wharf.post("github", wharf.signed("github", &pairs, &body), &body).await;
+        assert_eq!(answer.status, 200, "{id}: {}", answer.body);
+        digests.push(Digest::of(&body).to_string());
+    }
+    wharf.resume().await;
+    for (number, digest) in digests.iter().enumerate() {
+        let record = wharf.completed("github", &format!("large-{number}")).await;
+        assert_eq!((record.body_sha256.as_str(), record.attempt), (digest.as_str(), 1));
+    }
+    assert_eq!(wharf.handled().await, 10);
+}
+
+#[tokio::test]
 async fn a_body_that_is_missing_from_the_bucket_or_was_changed_fails_its_event_and_says_so() {
     let wharf = Wharf::start().await;
     wharf.pause().await;
@@ -78,6 +118,8 @@ async fn a_body_that_is_missing_from_the_bucket_or_was_changed_fails_its_event_a
     assert_eq!(reason("missing").await, format!("its body is not in the bucket any more: {key}"));
     assert_eq!(reason("changed").await, "the stored body is not the one that was signed: its digest is another");
     assert_eq!(wharf.handled().await, 0);
+    let missing: i64 = wharf.log().await.iter().filter_map(|line| line.number("BodiesMissing")).sum();
+    assert_eq!(missing, 2, "the metric that an alarm watches");
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use wharf_ops::log_tail::Function;
 
 use crate::harness::{Wharf, headers, sample, shipped_consumer};
+use crate::lambda::Door;
 
 /// What makes a push of GitHub's, but for the signature.
 const PUSH: [(&str, &str); 3] =
@@ -87,19 +88,40 @@ async fn an_unknown_endpoint_gets_404_a_wrong_method_405_and_false_json_422() {
 }
 
 #[tokio::test]
-async fn a_body_of_716800_bytes_lands_and_one_byte_more_gets_413() {
+async fn a_body_of_six_mebibytes_lands_and_one_byte_more_gets_413() {
     let wharf = Wharf::start().await;
     let text = [("content-type", "text/plain"), ("x-github-delivery", "text")];
     let binary = [("content-type", "application/octet-stream"), ("x-github-delivery", "binary")];
     for (pairs, byte) in [(text, b'x'), (binary, 0xff)] {
-        let too_large = vec![byte; 716_801];
+        let too_large = vec![byte; 6_291_457];
         let answer = wharf.post("github", wharf.signed("github", &pairs, &too_large), &too_large).await;
         assert_eq!(answer.status, 413, "{}", answer.body);
-        let largest = vec![byte; 716_800];
+        let largest = vec![byte; 6_291_456];
         let answer = wharf.post("github", wharf.signed("github", &pairs, &largest), &largest).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
         wharf.completed("github", pairs[1].1).await;
     }
+}
+
+#[tokio::test]
+async fn headers_and_address_of_14336_bytes_are_taken_and_one_byte_more_gets_431() {
+    let wharf = Wharf::start_with_orders("").await;
+    let door = Door::start(&wharf, "header-bomb", &wharf.stack.facts().aws_endpoint_url, &[]).await;
+    let body = br#"{"id":"o-1"}"#;
+    let signed = wharf.signed("shop", &[("x-bomb", "x")], body);
+    let bytes: usize = signed.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    let address = "/webhooks/shop".len();
+    for (surplus, status) in [(0, 200), (1, 431)] {
+        let mut headers = signed.clone();
+        let bomb = "x".repeat(14_336 - bytes - address + 1 + surplus);
+        headers.insert("x-bomb", bomb.parse().unwrap());
+        assert_eq!(door.post("shop", &headers, body).await["statusCode"], status);
+    }
+    // Six megabytes of them are read once, by the runtime, and no further.
+    let mut headers = signed.clone();
+    headers.insert("x-bomb", "x".repeat(6_000_000).parse().unwrap());
+    assert_eq!(door.post("shop", &headers, body).await["statusCode"], 431);
+    assert_eq!(wharf.messages(&wharf.stack.facts().queue_url).await, 1);
 }
 
 #[tokio::test]
@@ -155,13 +177,42 @@ async fn an_endpoints_own_reply_is_what_its_sender_gets() {
 }
 
 #[tokio::test]
-async fn while_the_queue_is_gone_senders_get_503_and_are_asked_to_come_again() {
+async fn a_request_from_another_address_than_the_endpoint_names_gets_403_whatever_its_headers_say() {
+    let range = "source_ranges = [\"192.30.252.0/22\", \"2a0a:a440::/29\"]\n";
+    let wharf = Wharf::start_with_orders(range).await;
+    let door = Door::start_with(&wharf, "sources", range, &wharf.stack.facts().aws_endpoint_url, &[]).await;
+    let body = br#"{"id":"o-1"}"#;
+    let signed = wharf.signed("shop", &[("x-forwarded-for", "192.30.252.1")], body);
+    for (source, status) in [("192.30.252.1", 200), ("2a0a:a447::9", 200), ("192.30.251.1", 403), ("", 403)] {
+        assert_eq!(door.post_from(source, "shop", &signed, body).await["statusCode"], status, "{source:?}");
+    }
+    // Through the front door, everybody comes from this machine.
+    assert_eq!(wharf.post("shop", signed, body).await.status, 403);
+    let line = wharf.logged("the reason is logged", |line| line.text("reason") == Some("source_address")).await;
+    assert_eq!(line.text("endpoint"), Some("shop"));
+}
+
+#[tokio::test]
+async fn a_wrong_secret_an_altered_body_and_a_missing_signature_are_told_the_same() {
     let wharf = Wharf::start().await;
-    wharf.sqs().delete_queue().queue_url(&wharf.stack.facts().queue_url).send().await.unwrap();
-    let answer = wharf.push("d-1", b"{}").await;
-    assert_eq!(answer.status, 503, "{}", answer.body);
-    assert_eq!(answer.headers["retry-after"], "30");
-    assert_eq!(wharf.count(Function::Receiver, "unavailable").await, 1);
+    let body = sample("github-push.json");
+    let mut altered = body.clone();
+    altered[10] ^= 1;
+    let genuine = wharf.signed("github", &PUSH, &body);
+    let mut told = Vec::new();
+    for (headers, body) in [
+        (wharf.signed_with("another secret", "github", &PUSH, &body), &body),
+        (genuine.clone(), &altered),
+        (headers(&PUSH), &body),
+    ] {
+        let answer = wharf.post("github", headers, body).await;
+        let mut told_of_it: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+        assert!(told_of_it["arrival_id"].take().is_string());
+        let names = answer.headers.keys().map(ToString::to_string).collect::<std::collections::BTreeSet<_>>();
+        told.push((answer.status, names, told_of_it));
+    }
+    assert_eq!(told[0], told[1]);
+    assert_eq!(told[0], told[2]);
 }
 
 #[tokio::test]

@@ -7,14 +7,20 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use serde_json::Value;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderMap;
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 
-use crate::harness::{Wharf, now};
+use crate::harness::{ENDPOINTS, Wharf, now, receiver};
 
 /// How often it is looked whether the process is still there.
 const GLANCE: Duration = Duration::from_millis(10);
+
+/// X-Ray's header of every invocation.
+pub const TRACE: &str = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1";
 
 /// A function that waits for invocations.
 pub struct Lambda {
@@ -109,6 +115,20 @@ impl Lambda {
 
     /// Invokes the function, which has so many seconds for it. `None` if it died; then the next invocation starts it again.
     pub async fn invoke(&self, event: &Value, seconds: i64) -> Option<Value> {
+        let (head, answer) = self.invoked(event, seconds).await?;
+        assert!(head.contains("/response "), "{head} {answer}");
+        Some(answer)
+    }
+
+    /// Invokes the function, and returns the error that it ends with.
+    pub async fn fails(&self, event: &Value, seconds: i64) -> String {
+        let (head, answer) = self.invoked(event, seconds).await.unwrap();
+        assert!(head.contains("/error "), "{head} {answer}");
+        answer["errorMessage"].as_str().unwrap().to_owned()
+    }
+
+    /// How an invocation was answered: the request's head, and its body.
+    async fn invoked(&self, event: &Value, seconds: i64) -> Option<(String, Value)> {
         if self.has_ended() {
             *self.child.lock().unwrap() = spawn(&mut self.command.lock().unwrap(), &self.log);
         }
@@ -129,22 +149,79 @@ impl Lambda {
                 let deadline = now().0 + seconds * 1000;
                 let text = format!(
                     "HTTP/1.1 200 OK\r\nlambda-runtime-aws-request-id: 1\r\nlambda-runtime-deadline-ms: {deadline}\r\n\
-                     lambda-runtime-invoked-function-arn: arn\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{event}",
+                     lambda-runtime-trace-id: {TRACE}\r\nlambda-runtime-invoked-function-arn: arn\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{event}",
                     event.len()
                 );
                 let _ = stream.write_all(text.as_bytes()).await;
                 continue;
             }
             let text = String::from_utf8(request.body).unwrap();
-            assert!(request.head.contains("/response "), "{} {text}", request.head);
             let _ = stream.write_all(b"HTTP/1.1 202 Accepted\r\nconnection: close\r\ncontent-length: 0\r\n\r\n").await;
-            return Some(serde_json::from_str(&text).unwrap());
+            return Some((request.head, serde_json::from_str(&text).unwrap()));
         }
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// The process, for whoever looks at its memory.
+    pub fn process_id(&self) -> u32 {
+        self.child.lock().unwrap().id()
     }
 
     fn has_ended(&self) -> bool {
         self.child.lock().unwrap().try_wait().unwrap().is_some()
     }
+}
+
+/// The receiver as Lambda runs it, behind a front door of the test's own: API Gateway's events are made here.
+pub struct Door {
+    pub lambda: Lambda,
+}
+
+impl Door {
+    /// The receiver, with the endpoints that the tests accept.
+    pub async fn start(wharf: &Wharf, name: &str, aws: &str, environment: &[(&str, &str)]) -> Door {
+        Door::start_with(wharf, name, "", aws, environment).await
+    }
+
+    /// The same; `more` is what else `endpoints.toml` says, of the endpoint `shop` first.
+    pub async fn start_with(wharf: &Wharf, name: &str, more: &str, aws: &str, environment: &[(&str, &str)]) -> Door {
+        let endpoints = format!("{ENDPOINTS}{more}");
+        let environment = [&[("WHARF_PUBLIC_URL", "https://hooks.example.com")], environment].concat();
+        let lambda = Lambda::start(wharf, name, &receiver(), &endpoints, aws, &environment).await;
+        Door { lambda }
+    }
+
+    /// What a sender is answered: API Gateway's `statusCode`, `headers` and `body`.
+    pub async fn post(&self, endpoint: &str, headers: &HeaderMap, body: &[u8]) -> Value {
+        self.post_from("203.0.113.7", endpoint, headers, body).await
+    }
+
+    /// The same, of a sender at this address.
+    pub async fn post_from(&self, source: &str, endpoint: &str, headers: &HeaderMap, body: &[u8]) -> Value {
+        let event = event(source, endpoint, headers, body);
+        self.lambda.invoke(&event, 10).await.unwrap_or_else(|| panic!("the receiver has ended: {}", self.lambda.log()))
+    }
+}
+
+/// API Gateway's event, payload format 2.0.
+pub fn event(source: &str, endpoint: &str, headers: &HeaderMap, body: &[u8]) -> Value {
+    let headers = headers.iter().map(|(name, value)| (name.to_string(), Value::from(value.to_str().unwrap())));
+    json!({
+        "version": "2.0",
+        "rawPath": format!("/webhooks/{endpoint}"),
+        "rawQueryString": "",
+        "headers": headers.collect::<serde_json::Map<_, _>>(),
+        "requestContext": {
+            "requestId": uuid::Uuid::new_v4().to_string(),
+            "http": { "method": "POST", "sourceIp": source },
+        },
+        "body": STANDARD.encode(body),
+        "isBase64Encoded": true,
+    })
 }
 
 impl Drop for Lambda {

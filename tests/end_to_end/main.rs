@@ -18,8 +18,12 @@ mod proxy;
 
 mod start;
 mod door;
+mod flood;
 mod secrets;
 mod bodies;
+mod spool;
+mod logs;
+mod probe;
 mod once;
 mod ledger;
 mod interrupted;

@@ -35,6 +35,10 @@ pub enum Fault {
     Conflict,
     /// It is done, and nobody hears of it.
     AnswerLost,
+    /// SQS does not take this message, and never will.
+    Refusal,
+    /// We may not.
+    Denied,
     /// AWS says this, and does nothing.
     Says(&'static str),
     /// The caller dies, before AWS hears of it.
@@ -116,6 +120,8 @@ async fn carry(mut stream: TcpStream, way: Arc<Way>) {
         Fault::Slow(time) => tokio::time::sleep(time).await,
         Fault::ServerError => return answer(&mut stream, "500 Oops", "InternalServerError", "").await,
         Fault::Throttled => return answer(&mut stream, "400 Bad", "ProvisionedThroughputExceededException", "").await,
+        Fault::Refusal => return answer(&mut stream, "400 Bad", "InvalidMessageContents", "").await,
+        Fault::Denied => return answer(&mut stream, "400 Bad", "AccessDeniedException", "").await,
         Fault::Conflict if operation == "TransactWriteItems" => {
             let reasons = r#","CancellationReasons":[{"Code":"TransactionConflict","Message":"busy"}]"#;
             return answer(&mut stream, "400 Bad", "TransactionCanceledException", reasons).await;

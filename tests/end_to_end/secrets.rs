@@ -1,17 +1,23 @@
 //! A secret can be changed without losing an event.
 
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_sdk_ssm::types::ParameterType;
+use wharf::bodies::Bodies;
+use wharf::receiver::ingress::Ingress;
+use wharf::receiver::opening::Openings;
 use wharf::receiver::secrets::{SecretStore, SecretsUnavailable};
-use wharf_webhook::clock::UnixSeconds;
+use wharf_webhook::clock::{UnixMillis, UnixSeconds};
+use wharf_webhook::endpoints::Endpoints;
 use wharf_webhook::provider::{Scheme, find};
 use wharf_webhook::secret::Secrets;
 
 use crate::harness::{ENDPOINTS, Wharf, shipped_consumer};
+use crate::lambda::event;
+use crate::proxy::{Call, Fault, Proxy};
 
 const NOW: UnixSeconds = UnixSeconds(1_754_000_000);
 /// What a request has left of its sender's patience.
@@ -82,6 +88,163 @@ async fn a_secret_that_is_added_works_after_30_seconds_and_one_that_is_dropped_i
     put("newest").await;
     assert_eq!(store.get(endpoint, TIME, NOW.plus(659)).await, gone);
     assert_eq!(store.get(endpoint, TIME, NOW.plus(660)).await, Ok(secrets("newest")));
+}
+
+/// The receiver's door in the test's own process, so that time is an argument.
+impl Wharf {
+    fn ingress(&self) -> Ingress {
+        let facts = self.stack.facts();
+        let ssm = aws_sdk_ssm::Client::new(&facts.configuration());
+        Ingress {
+            endpoints: Endpoints::parse(ENDPOINTS).unwrap(),
+            public_url: facts.api_url.clone(),
+            secrets: SecretStore::new(ssm.clone(), "local"),
+            openings: Openings::new(ssm, "local"),
+            keys: None,
+            bodies: Bodies::new(self.s3(), facts.bucket.clone()),
+            queue: self.queue(),
+            spool: self.spool(),
+            metrics: self.metrics(),
+        }
+    }
+
+    async fn put_secret(&self, text: &str) {
+        let ssm = aws_sdk_ssm::Client::new(&self.stack.facts().configuration());
+        let call = ssm.put_parameter().name("/wharf/local/github").value(text).overwrite(true);
+        call.r#type(ParameterType::SecureString).send().await.unwrap();
+    }
+
+    /// What a push is answered that its sender signs with this secret, so many seconds from now.
+    async fn pushed(&self, ingress: &Ingress, secret: &str, seconds: i64) -> u16 {
+        let body = format!(r#"{{"at":{seconds}}}"#);
+        let headers = self.signed_with(secret, "github", &[("content-type", "application/json")], body.as_bytes());
+        let request = serde_json::from_value(event("192.30.252.1", "github", &headers, body.as_bytes())).unwrap();
+        ingress.receive(request, None, UnixMillis((NOW.0 + seconds) * 1000)).await.status_code
+    }
+}
+
+#[tokio::test]
+async fn a_rotation_as_it_is_documented_turns_no_event_away_and_one_in_the_wrong_order_is_answered_by_no_2xx() {
+    let wharf = Wharf::start_with(ENDPOINTS, shipped_consumer(), &[("github", "old")]).await;
+
+    // Add, wait five minutes, switch at the sender, drop.
+    let ingress = wharf.ingress();
+    assert_eq!(wharf.pushed(&ingress, "old", 0).await, 200);
+    wharf.put_secret("new\nold").await;
+    for seconds in [1, 29, 150, 299] {
+        assert_eq!(wharf.pushed(&ingress, "old", seconds).await, 200, "{seconds}");
+    }
+    for seconds in [300, 301, 400] {
+        assert_eq!(wharf.pushed(&ingress, "new", seconds).await, 200, "{seconds}");
+    }
+    wharf.put_secret("new").await;
+    for seconds in [401, 599, 601, 900] {
+        assert_eq!(wharf.pushed(&ingress, "new", seconds).await, 200, "{seconds}");
+    }
+    assert_eq!(wharf.pushed(&ingress, "old", 901).await, 400, "what was dropped lets nobody in");
+
+    // Switched at the sender before it was added: turned away, so that whoever tries again is let in, half a minute after it
+    // was added at the latest.
+    wharf.put_secret("old").await;
+    let ingress = wharf.ingress();
+    assert_eq!(wharf.pushed(&ingress, "old", 1000).await, 200);
+    assert_eq!(wharf.pushed(&ingress, "new", 1040).await, 400);
+    wharf.put_secret("new\nold").await;
+    assert_eq!(wharf.pushed(&ingress, "new", 1069).await, 400, "asked 29 seconds ago");
+    assert_eq!(wharf.pushed(&ingress, "new", 1070).await, 200);
+
+    // Switched at once after it was added, without the wait: the first request has it fetched.
+    wharf.put_secret("old").await;
+    let ingress = wharf.ingress();
+    assert_eq!(wharf.pushed(&ingress, "old", 2000).await, 200);
+    wharf.put_secret("new\nold").await;
+    assert_eq!(wharf.pushed(&ingress, "new", 2031).await, 200);
+
+    // Dropped before the sender switched: turned away as soon as that is known, and never acknowledged.
+    wharf.put_secret("new").await;
+    assert_eq!(wharf.pushed(&ingress, "old", 2330).await, 200, "the copy of second 2031");
+    assert_eq!(wharf.pushed(&ingress, "old", 2331).await, 400);
+    // Put back, it is there again.
+    wharf.put_secret("new\nold").await;
+    assert_eq!(wharf.pushed(&ingress, "old", 2361).await, 200);
+    let accepted = wharf.messages(&wharf.stack.facts().queue_url).await;
+    assert!(accepted <= 21, "{accepted}");
+}
+
+#[tokio::test]
+async fn a_forger_has_the_secret_fetched_twice_a_minute_and_no_more() {
+    let wharf = Wharf::start_with(ENDPOINTS, shipped_consumer(), &[("github", "right")]).await;
+    let fetches = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&fetches);
+    let decide = move |call: &Call<'_>| {
+        counted.fetch_add(usize::from(call.operation == "GetParameters"), Ordering::SeqCst);
+        Fault::None
+    };
+    let (proxy, _) = Proxy::start(&wharf.stack.facts().aws_endpoint_url, decide).await;
+    let ssm = aws_sdk_ssm::config::Builder::from(&wharf.stack.facts().configuration()).endpoint_url(&proxy.url);
+    let secrets = SecretStore::new(aws_sdk_ssm::Client::from_conf(ssm.build()), "local");
+    let ingress = Ingress { secrets, ..wharf.ingress() };
+    for seconds in 0..180 {
+        assert_eq!(wharf.pushed(&ingress, "wrong", seconds).await, 400);
+    }
+    assert_eq!(fetches.load(Ordering::SeqCst), 6);
+    assert_eq!(wharf.pushed(&ingress, "right", 181).await, 200);
+}
+
+#[tokio::test]
+async fn while_ssm_does_not_answer_the_last_copy_serves_within_the_senders_patience() {
+    let wharf = Wharf::start_with(ENDPOINTS, shipped_consumer(), &[("github", "right")]).await;
+    let hangs = Arc::new(AtomicBool::new(false));
+    let is_slow = Arc::clone(&hangs);
+    let decide = move |_: &Call<'_>| {
+        if is_slow.load(Ordering::SeqCst) { Fault::Slow(Duration::from_secs(60)) } else { Fault::None }
+    };
+    let (proxy, _) = Proxy::start(&wharf.stack.facts().aws_endpoint_url, decide).await;
+    let ssm = aws_sdk_ssm::config::Builder::from(&wharf.stack.facts().configuration()).endpoint_url(&proxy.url);
+    let secrets = SecretStore::new(aws_sdk_ssm::Client::from_conf(ssm.build()), "local");
+    let ingress = Ingress { secrets, ..wharf.ingress() };
+    assert_eq!(wharf.pushed(&ingress, "right", 0).await, 200);
+    hangs.store(true, Ordering::SeqCst);
+    // The copy is too old, and nobody says what is there now.
+    assert_eq!(wharf.pushed(&ingress, "right", 300).await, 200);
+    assert_eq!(wharf.pushed(&ingress, "wrong", 301).await, 400);
+    // It was asked just now: nobody waits for it again.
+    let started = std::time::Instant::now();
+    assert_eq!(wharf.pushed(&ingress, "right", 302).await, 200);
+    assert!(started.elapsed() < Duration::from_millis(900), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn a_secret_of_secrets_manager_is_handed_over_by_ssm_and_one_that_is_denied_keeps_no_other_endpoint_waiting() {
+    let endpoints =
+        format!("{ENDPOINTS}\n[endpoints.vault]\nprovider = \"github\"\nsecret_store = \"secretsmanager\"\n");
+    let wharf = Wharf::start().await;
+    // The emulator's SSM knows of no secrets: this is what AWS's says of one, and of one that we may not have.
+    let says = Arc::new(Mutex::new(Fault::Says(
+        r#"{"Parameters":[{"Name":"/aws/reference/secretsmanager/wharf/local/vault","Type":"SecureString","Value":"s3cret"}]}"#,
+    )));
+    let said = Arc::clone(&says);
+    let decide = move |call: &Call<'_>| {
+        if call.body.contains("/aws/reference/") { *said.lock().unwrap() } else { Fault::None }
+    };
+    let (proxy, _) = Proxy::start(&wharf.stack.facts().aws_endpoint_url, decide).await;
+    let configured = Endpoints::parse(&endpoints).unwrap();
+    let vault = configured.get("vault").unwrap();
+    let store = || {
+        let ssm = aws_sdk_ssm::config::Builder::from(&wharf.stack.facts().configuration()).endpoint_url(&proxy.url);
+        SecretStore::new(aws_sdk_ssm::Client::from_conf(ssm.build()), "local")
+    };
+    let first = store();
+    first.fetch_all(&configured, NOW).await;
+    assert_eq!(first.get(vault, TIME, NOW).await, Ok(Secrets::parse("s3cret", github()).unwrap()));
+
+    *says.lock().unwrap() = Fault::Denied;
+    let second = store();
+    second.fetch_all(&configured, NOW).await;
+    assert!(matches!(second.get(vault, TIME, NOW).await, Err(SecretsUnavailable::Denied { .. })));
+    assert!(second.get(configured.get("github").unwrap(), TIME, NOW).await.is_ok());
+    // What was handed over is dead when that ends.
+    assert!(matches!(first.get(vault, TIME, NOW.plus(300)).await, Err(SecretsUnavailable::Denied { .. })));
 }
 
 /// A way to the emulator that can be cut and mended.
