@@ -3,10 +3,12 @@
 //! API Gateway hands some bodies over as text and some as base64. The consumer's record holds the digest of the body that
 //! came out of the queue; the literals here are the digests of what was posted.
 
+use serde_json::json;
 use wharf_ops::log_tail::Line;
 use wharf_webhook::idempotency::Digest;
 
-use crate::harness::{Wharf, sample};
+use crate::harness::{ENDPOINTS, Wharf, record_of, sample, shipped_consumer};
+use crate::lambda::{Door, Lambda};
 
 #[tokio::test]
 async fn form_and_non_utf8_bodies_keep_their_exact_bytes() {
@@ -95,6 +97,39 @@ async fn ten_bodies_of_five_megabytes_in_one_batch_land_as_they_were_signed() {
         assert_eq!((record.body_sha256.as_str(), record.attempt), (digest.as_str(), 1));
     }
     assert_eq!(wharf.handled().await, 10);
+}
+
+/// What Lambda gives each function, in KiB.
+const MEMORY_KIB: u64 = 256 * 1024;
+
+/// The most memory that a process has had, in KiB.
+fn peak_kib(process_id: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process_id}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn the_largest_bodies_fit_the_memory_of_receiver_and_consumer() {
+    let wharf = Wharf::start().await;
+    wharf.pause().await;
+    let aws = &wharf.stack.facts().aws_endpoint_url;
+    let door = Door::start(&wharf, "largest", aws, &[]).await;
+    for number in 0..10_u8 {
+        let body = vec![number; 6 * 1024 * 1024];
+        let answer = door.post("github", &wharf.signed("github", &[], &body), &body).await;
+        assert_eq!(answer["statusCode"], 200);
+    }
+    let receiver = peak_kib(door.lambda.process_id());
+    let messages = wharf.receive(60).await;
+    assert_eq!(messages.len(), 10, "one batch of all");
+    let consumer = Lambda::start(&wharf, "largest-consumer", &shipped_consumer(), ENDPOINTS, aws, &[]).await;
+    let records: Vec<_> = messages.iter().map(record_of).collect();
+    let answer = consumer.invoke(&json!({ "Records": records }), 30).await.unwrap();
+    assert_eq!(answer["batchItemFailures"], json!([]));
+    let consumer = peak_kib(consumer.process_id());
+    println!("at most {receiver} KiB in the receiver, {consumer} KiB in the consumer");
+    assert!(receiver < MEMORY_KIB / 2 && consumer < MEMORY_KIB / 2);
 }
 
 #[tokio::test]

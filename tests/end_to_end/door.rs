@@ -106,6 +106,7 @@ async fn a_body_of_six_mebibytes_lands_and_one_byte_more_gets_413() {
 #[tokio::test]
 async fn headers_and_address_of_14336_bytes_are_taken_and_one_byte_more_gets_431() {
     let wharf = Wharf::start_with_orders("").await;
+    wharf.pause().await;
     let door = Door::start(&wharf, "header-bomb", &wharf.stack.facts().aws_endpoint_url, &[]).await;
     let body = br#"{"id":"o-1"}"#;
     let signed = wharf.signed("shop", &[("x-bomb", "x")], body);

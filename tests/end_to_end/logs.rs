@@ -10,11 +10,10 @@ use crate::lambda::{Door, TRACE};
 const TRACE_ID: &str = "1-5759e988-bd862e3fe1be46a994272793";
 
 impl Wharf {
-    /// What a metric was counted as, of an endpoint or of none, for a reason or for none.
-    async fn counted(&self, metric: &str, endpoint: Option<&str>, reason: Option<&str>) -> i64 {
+    /// What a metric was counted as, under these dimensions.
+    async fn counted(&self, metric: &str, dimensions: &[(&str, &str)]) -> i64 {
         let log = self.log().await;
-        let of =
-            |line: &&Line| line.text("Endpoint") == endpoint && (reason.is_none() || line.text("Reason") == reason);
+        let of = |line: &&Line| dimensions.iter().all(|(name, value)| line.text(name) == Some(value));
         log.iter().filter(of).filter_map(|line| line.number(metric)).sum()
     }
 }
@@ -138,18 +137,16 @@ async fn what_happens_to_deliveries_is_counted_by_endpoint_and_for_the_stage() {
     wharf.completed("shop", "o-4").await;
     wharf.in_state("o-2", "failed").await;
     wharf.queue_is_empty().await;
-    wharf
-        .until("all is counted", async || (wharf.counted("Landed", Some("shop"), None).await == 3).then_some(()))
-        .await;
+    let shop = [("Endpoint", "shop")];
+    wharf.until("all is counted", async || (wharf.counted("Landed", &shop).await == 3).then_some(())).await;
 
-    let shop = Some("shop");
-    assert_eq!(wharf.counted("Accepted", shop, None).await, 5);
-    assert_eq!(wharf.counted("OlderSecretMatched", shop, None).await, 1);
-    assert_eq!(wharf.counted("Refused", shop, Some("malformed")).await, 1);
-    assert_eq!(wharf.counted("Refused", None, Some("unknown_endpoint")).await, 1);
-    assert_eq!(wharf.counted("Failed", shop, None).await, 1);
-    assert_eq!(wharf.counted("AttemptsFailed", shop, None).await, 2);
-    assert_eq!(wharf.counted("Duplicates", shop, None).await, 1);
+    assert_eq!(wharf.counted("Accepted", &shop).await, 5);
+    assert_eq!(wharf.counted("OlderSecretMatched", &shop).await, 1);
+    assert_eq!(wharf.counted("Refused", &[("Endpoint", "shop"), ("Reason", "malformed")]).await, 1);
+    assert_eq!(wharf.counted("Refused", &[("Reason", "unknown_endpoint")]).await, 1);
+    assert_eq!(wharf.counted("Failed", &shop).await, 1);
+    assert_eq!(wharf.counted("AttemptsFailed", &[("Stage", "local"), ("Version", "1")]).await, 2);
+    assert_eq!(wharf.counted("Duplicates", &[("Stage", "local")]).await, 1);
     let is_age = |line: &&Line| line.function == Function::Consumer && !line.fields["AgeAtLanding"].is_null();
     assert!(wharf.log().await.iter().filter(is_age).count() >= 1);
 }
