@@ -148,6 +148,17 @@ pub fn cautions(endpoint: &Endpoint) -> Vec<String> {
     if terms.settings.trust_forwarded {
         cautions.push("trust_forwarded: whoever reaches the API past your proxy chooses the signed address".to_owned());
     }
+    if endpoint.source_ranges.is_some() {
+        cautions.push(
+            "source_ranges: they are the connection's addresses: behind a CDN or a proxy of yours, those are its own"
+                .to_owned(),
+        );
+    }
+    if endpoint.log_bodies {
+        cautions.push(
+            "log_bodies: whoever may read the log reads what its senders send, unverified requests too".to_owned(),
+        );
+    }
     if terms.provider.patience_seconds.is_some_and(|seconds| seconds <= 2) {
         let seconds = terms.provider.patience();
         cautions.push(format!("{title} waits {seconds} s only: a cold start may come too late for it"));

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use wharf_webhook::metrics::Metric;
+
 #[test]
 fn the_readmes_table_of_providers_is_generated_from_the_rows() {
     let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md")).unwrap();
@@ -21,4 +23,45 @@ fn the_readmes_example_is_the_one_that_is_built_and_run() {
     assert!(example.contains("Effects::new()"), "{example}");
     let code = fs::read_to_string(root.join("examples/orders.rs")).unwrap();
     assert!(code.contains(example), "put the function `book` of examples/orders.rs into README.md");
+}
+
+#[test]
+fn the_readmes_table_of_metrics_has_each_with_its_dimensions() {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md")).unwrap();
+    let rows = readme.lines().skip_while(|line| !line.starts_with("| metric |")).skip(2);
+    let rows: Vec<&str> = rows.take_while(|line| line.starts_with('|')).collect();
+    let listed: Vec<(&str, Vec<&str>)> = rows
+        .iter()
+        .map(|row| {
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            let also_by = cells[3].split('`').skip(1).step_by(2);
+            (cells[1].trim_matches('`'), also_by.collect())
+        })
+        .collect();
+    let reported: Vec<(&str, Vec<&str>)> = Metric::ALL
+        .iter()
+        .map(|metric| (metric.name(), metric.dimensions().iter().filter_map(|set| Some(set.get(1)?.name())).collect()))
+        .collect();
+    assert_eq!(listed, reported);
+}
+
+#[test]
+fn every_test_that_the_readme_names_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let readme = fs::read_to_string(root.join("README.md")).unwrap();
+    let (_, promises) = readme.split_once("| promise |").unwrap();
+    let (promises, _) = promises.split_once("\n\n").unwrap();
+    let named =
+        promises.lines().filter_map(|row| row.rsplit('|').nth(1)).flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    let mut count = 0;
+    for name in named.filter(|name| !name.ends_with(".rs")) {
+        let (file, test) = match name.split_once("::") {
+            Some((module, test)) => (format!("tests/end_to_end/{module}.rs"), test),
+            None => ("tests/template.rs".to_owned(), name),
+        };
+        let code = fs::read_to_string(root.join(&file)).unwrap_or_else(|_| panic!("{name}: there is no {file}"));
+        assert!(code.contains(&format!("fn {test}(")), "{file} has no test {test}");
+        count += 1;
+    }
+    assert!(count > 20, "{count}");
 }
