@@ -24,6 +24,7 @@
 //! | [`consumption`] | stopping the consumer, and starting it again |
 //! | [`redrive`] | from the dead-letter queue back to the queue |
 //! | [`log_tail`] | the functions' log lines as they come |
+//! | [`embedded_metrics`] | the metrics that log lines name, made on the local stack |
 //!
 //! Nothing here is linked into a function, and functions are used as processes only.
 
@@ -49,3 +50,4 @@ pub mod forget;
 pub mod consumption;
 pub mod redrive;
 pub mod log_tail;
+pub mod embedded_metrics;
