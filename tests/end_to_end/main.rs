@@ -31,5 +31,6 @@ mod providers;
 mod published_keys;
 mod lambda_events;
 mod operate;
+mod secret_command;
 mod chaos;
 mod cost;

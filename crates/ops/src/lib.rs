@@ -10,6 +10,9 @@
 //! | [`stack`] | the local stack: the real template and the real binaries on the emulator |
 //! | [`aws`] | the way to an account of AWS |
 //! | [`deployment`] | how to reach a deployment: the local stack, or a stage on AWS |
+//! | [`secret_store`] | where an endpoint's secrets are kept |
+//! | [`secret_use`] | whether a secret is still used |
+//! | [`secrets`] | listing and changing secrets |
 //! | [`opening`] | opening an endpoint for a secret that its sender brings along |
 //! | [`samples`] | the bodies in `events/`, signed and ready to be sent |
 //! | [`catalogue`] | what is known of the providers, for people |
@@ -36,6 +39,9 @@ pub mod emulator;
 pub mod stack;
 pub mod aws;
 pub mod deployment;
+pub mod secret_store;
+pub mod secret_use;
+pub mod secrets;
 pub mod opening;
 pub mod samples;
 pub mod catalogue;
