@@ -313,6 +313,25 @@ async fn the_list_tells_of_each_endpoint_what_it_has_and_shows_no_part_of_a_secr
 }
 
 #[tokio::test]
+async fn the_local_sender_signs_with_what_it_knows_as_long_as_that_is_valid_and_then_with_the_newest() {
+    let wharf = Wharf::start_with_secrets(&[("github", "old"), ("billing", "old")]).await;
+    for endpoint in STORES {
+        let deployment = wharf.deployment();
+        let signs_with = async || {
+            secrets::senders(&deployment, wharf.endpoint(endpoint), Some("old"))
+                .await
+                .map_err(|error| error.to_string())
+        };
+        wharf.keep_secrets(endpoint, "new\nold").await;
+        assert_eq!(signs_with().await.as_deref(), Ok("old"));
+        wharf.keep_secrets(endpoint, "newest\nnew").await;
+        assert_eq!(signs_with().await.as_deref(), Ok("newest"));
+        wharf.keep_secrets(endpoint, " ").await;
+        assert_eq!(signs_with().await, Err(format!("{endpoint} has no secret to sign with")));
+    }
+}
+
+#[tokio::test]
 async fn lines_in_the_embedded_metric_format_become_metrics_once() {
     let wharf = Wharf::start().await;
     let logs = aws_sdk_cloudwatchlogs::Client::new(&wharf.stack.facts().configuration());

@@ -7,6 +7,7 @@
 use std::fmt;
 
 use anyhow::{Context, Result, anyhow, bail};
+use futures_util::future::try_join_all;
 use serde::Serialize;
 use wharf_webhook::clock::UnixSeconds;
 use wharf_webhook::endpoints::Endpoint;
@@ -17,6 +18,9 @@ use wharf_webhook::secret::{SecretError, Secrets};
 use crate::deployment::Deployment;
 use crate::secret_store::{self, Kept, Place};
 use crate::secret_use::{IN_USE_SECONDS, Use, Which, last_use};
+
+/// How many endpoints are looked at at the same time.
+const AT_ONCE: usize = 16;
 
 /// What is known of one endpoint's secrets. Instants are seconds since 1970 in JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -42,6 +46,17 @@ pub struct EndpointSecrets {
 /// A secret that is to be given to an endpoint. Its `Debug` prints a placeholder.
 #[derive(Clone, PartialEq, Eq)]
 pub struct NewSecret(String);
+
+/// Where the secrets of an endpoint come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// From either side: a sender has you enter one, or shows you its own.
+    Either,
+    /// From the sender's side only: its public key, or credentials there.
+    Sender,
+    /// From the sender, in a handshake.
+    Handshake,
+}
 
 /// Which secrets are dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,9 +84,10 @@ pub async fn list<'e>(
     endpoints: impl Iterator<Item = &'e Endpoint>,
     now: UnixSeconds,
 ) -> Result<Vec<EndpointSecrets>> {
+    let endpoints: Vec<&Endpoint> = endpoints.collect();
     let mut all = Vec::new();
-    for endpoint in endpoints {
-        all.push(look_at(deployment, endpoint, now).await?);
+    for some in endpoints.chunks(AT_ONCE) {
+        all.extend(try_join_all(some.iter().map(|endpoint| look_at(deployment, endpoint, now))).await?);
     }
     Ok(all)
 }
@@ -290,20 +306,17 @@ impl NewSecret {
     pub fn generated(endpoint: &Endpoint) -> Result<NewSecret> {
         let (name, title) = (&endpoint.name, endpoint.terms.provider.title);
         let scheme = &endpoint.terms.scheme;
-        let handshakes = endpoint.terms.provider.handshakes;
-        if handshakes.iter().any(|handshake| matches!(handshake.check, Check::OffersSecret(_))) {
-            bail!(
+        match (Origin::of(endpoint), generated(scheme)?) {
+            (Origin::Either, Some(secret)) => Ok(NewSecret(secret)),
+            (Origin::Handshake, _) => bail!(
                 "no secret can be generated for {name}: {title} brings its own, which `cargo ops open {name}` takes in. One that \
                  you have is taken with --stdin"
-            );
-        }
-        match generated(scheme)? {
-            Some(secret) => Ok(NewSecret(secret)),
-            None if scheme.secret == SecretForm::PlaidCredentials => bail!(
+            ),
+            (Origin::Either | Origin::Sender, _) if scheme.secret == SecretForm::PlaidCredentials => bail!(
                 "no secret can be generated for {name}: it is your credentials at {title}, {}. Give them with --stdin",
                 scheme.secret
             ),
-            None => bail!(
+            (Origin::Either | Origin::Sender, _) => bail!(
                 "no secret can be generated for {name}: it is the public key of {title}, which shows it to you. Give it with \
                  --stdin"
             ),
@@ -313,6 +326,27 @@ impl NewSecret {
     /// Its text, which is to be shown to the operator once.
     pub fn reveal(&self) -> &str {
         &self.0
+    }
+}
+
+impl Origin {
+    /// Where those of this endpoint come from.
+    pub fn of(endpoint: &Endpoint) -> Origin {
+        let scheme = &endpoint.terms.scheme;
+        let offers = |check: &Check| matches!(check, Check::OffersSecret(_));
+        if endpoint.terms.provider.handshakes.iter().any(|handshake| offers(&handshake.check)) {
+            return Origin::Handshake;
+        }
+        match scheme.secret {
+            SecretForm::PlaidCredentials => Origin::Sender,
+            _ if !scheme.algorithm.is_symmetric() => Origin::Sender,
+            SecretForm::Utf8
+            | SecretForm::Hex
+            | SecretForm::Base64
+            | SecretForm::StandardWebhooks
+            | SecretForm::Certificate { .. }
+            | SecretForm::SnsCertificate => Origin::Either,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use wharf_ops::deployment::Deployment;
 use wharf_ops::project::Project;
 use wharf_ops::secret_use::{IN_USE_SECONDS, Use};
-use wharf_ops::secrets::{self, Change, Dropped, EndpointSecrets, NewSecret};
+use wharf_ops::secrets::{self, Change, Dropped, EndpointSecrets, NewSecret, Origin};
 use wharf_webhook::clock::UnixSeconds;
 use wharf_webhook::endpoints::{Endpoint, Endpoints};
 use wharf_webhook::limits::{SECRET_REFRESH_SECONDS, SECRET_TTL_SECONDS};
@@ -145,7 +145,8 @@ async fn list(project: &Project, endpoints: &Endpoints, arguments: &ListArgument
     }
     let width = listed.iter().map(|secrets| secrets.endpoint.len()).max().unwrap_or_default();
     for secrets in &listed {
-        for (index, line) in lines(secrets, &deployment.again(), now).iter().enumerate() {
+        let endpoint = find(endpoints, &secrets.endpoint)?;
+        for (index, line) in lines(endpoint, secrets, &deployment.again(), now).iter().enumerate() {
             let name = if index == 0 { secrets.endpoint.as_str() } else { "" };
             println!("{name:width$}  {line}");
         }
@@ -154,41 +155,49 @@ async fn list(project: &Project, endpoints: &Endpoints, arguments: &ListArgument
 }
 
 /// What is said of one endpoint.
-fn lines(secrets: &EndpointSecrets, again: &str, now: UnixSeconds) -> Vec<String> {
-    let name = &secrets.endpoint;
-    let Some(kept_in) = &secrets.kept_in else { return vec![format!("needs none: {}", secrets.provider)] };
-    let set = format!("cargo ops secret set {name} --execute{again}, with --stdin for one that the sender has");
-    let changed = secrets.changed_at.map(|at| format!(", changed {at} ({} ago)", span(now.0 - at.0)));
-    let mut lines = match secrets.count {
-        0 => vec!["no secret, so that it answers 503".to_owned()],
-        1 => vec!["1 secret".to_owned()],
-        count => vec![format!("{count} secrets")],
+fn lines(endpoint: &Endpoint, secrets: &EndpointSecrets, again: &str, now: UnixSeconds) -> Vec<String> {
+    let name = &endpoint.name;
+    let Some(kept_in) = &secrets.kept_in else {
+        return vec![format!("needs no secret: {} publishes its key", endpoint.terms.provider.title)];
     };
-    if let (Some(line), Some(changed)) = (lines.first_mut().filter(|_| secrets.count > 0), changed) {
-        line.push_str(&changed);
+    let ago = |at: UnixSeconds| span(now.0.saturating_sub(at.0));
+    let mut lines = vec![match secrets.changed_at {
+        Some(at) => format!("{}, changed {at} ({} ago)", count(secrets.count), ago(at)),
+        None => count(secrets.count),
+    }];
+    if let Some(problem) = &secrets.problem {
+        let problem = if secrets.count == 0 { String::new() } else { format!("{kept_in} cannot be used: {problem}. ") };
+        lines.push(format!("{problem}It answers 503 until it has one: {}", mend(endpoint, again)));
     }
-    if secrets.count == 0 {
-        lines.push(format!("give it one: {set}"));
-    } else if let Some(problem) = &secrets.problem {
-        lines.push(format!("{kept_in} cannot be used, so that it answers 503: {problem}"));
-        lines.push(format!("replace it: {set}"));
-    }
-    let drop = format!("cargo ops secret drop {name} --execute{again}");
-    match &secrets.older {
-        None => {}
-        Some(Use::No) => {
-            lines.push(format!("none but the newest matched within the last day; drop the oldest: {drop}"))
+    lines.extend(secrets.older.map(|used| match used {
+        Use::No => format!(
+            "nothing matched an older one within the last day. Drop the oldest: cargo ops secret drop {name} --execute{again}"
+        ),
+        Use::Yes { last } => {
+            format!("an older one matched in the minute of {last} ({} ago): its sender still uses it", ago(last))
         }
-        Some(Use::Yes { last }) => lines.push(format!(
-            "an older one matched in the minute of {last}, so its sender still uses it ({} ago)",
-            span(now.0 - last.0)
-        )),
-        Some(Use::Perhaps { last }) => lines.push(format!(
-            "an older one may be used: deliveries were accepted until {last}, when the newest one was not in use yet"
-        )),
-    }
-    lines.extend(secrets.older_unknown.as_ref().map(|why| format!("whether an older one is used is not known: {why}")));
+        Use::Perhaps { last } => format!(
+            "an older one may be in use: it may have been the newest when a delivery was accepted, in the minute of {last} ({} ago)",
+            ago(last)
+        ),
+    }));
+    lines.extend(
+        secrets.older_unknown.as_ref().map(|why| format!("whether an older one is in use is not known: {why}")),
+    );
     lines
+}
+
+/// The command by which an endpoint without a usable secret is given one.
+fn mend(endpoint: &Endpoint, again: &str) -> String {
+    let (name, title) = (&endpoint.name, endpoint.terms.provider.title);
+    let given = format!("cargo ops secret set {name} --stdin --execute{again} < secret.txt");
+    match Origin::of(endpoint) {
+        Origin::Either => {
+            format!("cargo ops secret set {name} --execute{again}, or, with one that {title} shows you, {given}")
+        }
+        Origin::Sender => given,
+        Origin::Handshake => format!("cargo ops open {name}{again}"),
+    }
 }
 
 async fn set(project: &Project, endpoints: &Endpoints, arguments: &SetArguments) -> Result<()> {
@@ -201,19 +210,17 @@ async fn set(project: &Project, endpoints: &Endpoints, arguments: &SetArguments)
     if !arguments.force {
         secrets::require_unused(&deployment, endpoint, &change, now().seconds()).await?;
     }
-    let name = &endpoint.name;
+    say(&deployment, endpoint, &change);
     match change.before() {
-        0 => println!("{name} of {} has no secret: {} becomes its first", deployment.name(), new.what()),
-        before => println!(
-            "{} becomes the only secret of {name} of {}; the {before} that it has {}",
-            new.what(),
-            deployment.name(),
-            dead()
-        ),
+        0 => println!("{} becomes its first", new.what()),
+        _ => println!("{} becomes its only one, and what is signed with another is {}", new.what(), refused()),
     }
-    if !make_with(&deployment, endpoint, &change, &secret, new).await? {
+    if !new.execute {
+        nothing_was_changed();
         return Ok(());
     }
+    secrets::make(&deployment, endpoint, &change).await?;
+    new.show(endpoint, &secret);
     println!("deliveries that are signed with it are accepted within {SECRET_REFRESH_SECONDS} s");
     Ok(())
 }
@@ -225,30 +232,24 @@ async fn add(project: &Project, endpoints: &Endpoints, arguments: &AddArguments)
     let found = secrets::read(&deployment, endpoint).await?;
     let secret = new.secret(endpoint)?;
     let change = secrets::add(endpoint, found, &secret)?;
-    let name = &endpoint.name;
-    println!(
-        "{} becomes the newest of {name} of {}, which has {} then; the {} before it stay valid",
-        new.what(),
-        deployment.name(),
-        change.after(),
-        change.before()
-    );
-    if !make_with(&deployment, endpoint, &change, &secret, new).await? {
+    say(&deployment, endpoint, &change);
+    println!("{} becomes its newest, and all are valid until they are dropped", new.what());
+    if !new.execute {
+        nothing_was_changed();
         return Ok(());
     }
-    let (title, minutes) = (endpoint.terms.provider.title, SECRET_TTL_SECONDS / 60);
-    let until = now().seconds().plus(SECRET_TTL_SECONDS);
-    println!("now");
+    secrets::make(&deployment, endpoint, &change).await?;
+    new.show(endpoint, &secret);
+    let (name, again) = (&endpoint.name, deployment.again());
     println!(
-        "  1. wait {minutes} minutes, until {until}: then it is valid everywhere, and before that only after a first"
+        "1. wait {} minutes, until {}: it is valid everywhere then. Sooner, the first delivery that is signed with it may be \
+         refused, and within {SECRET_REFRESH_SECONDS} s none any more",
+        SECRET_TTL_SECONDS / 60,
+        now().seconds().plus(SECRET_TTL_SECONDS)
     );
-    println!("     delivery was refused, within {SECRET_REFRESH_SECONDS} s");
-    println!("  2. enter it at {title}, if it is not there already");
-    println!(
-        "  3. when nothing matches an older one any more, a day later: cargo ops secret drop {name} --execute{}",
-        new.target.again()
-    );
-    println!("     (cargo ops secret list {name}{} says whether one still does)", new.target.again());
+    println!("2. have {} sign with it", endpoint.terms.provider.title);
+    println!("3. a day after an older one matched last: cargo ops secret drop {name} --execute{again}");
+    println!("   when that was: cargo ops secret list {name}{again}");
     Ok(())
 }
 
@@ -261,43 +262,37 @@ async fn drop_older(project: &Project, endpoints: &Endpoints, arguments: &DropAr
     if !arguments.force {
         secrets::require_unused(&deployment, endpoint, &change, now().seconds()).await?;
     }
-    let taken = change.before().saturating_sub(change.after());
-    println!(
-        "the oldest {taken} of the {} secrets of {} of {} {}",
-        change.before(),
-        endpoint.name,
-        deployment.name(),
-        dead()
-    );
+    say(&deployment, endpoint, &change);
+    let which = match dropped {
+        Dropped::Oldest => "the oldest is",
+        Dropped::AllButNewest => "all but the newest are",
+    };
+    println!("{which} dropped, and what is signed with it is {}", refused());
     if !arguments.execute {
         nothing_was_changed();
         return Ok(());
     }
     secrets::make(&deployment, endpoint, &change).await?;
-    println!("dropped; {} left", change.after());
+    println!("done: {} left", change.after());
     Ok(())
 }
 
-/// Makes a change with a new secret, and shows the secret if nobody has it yet. Returns whether it was made: without
-/// `--execute` nothing is, and a secret that was made up is forgotten unseen.
-async fn make_with(
-    deployment: &Deployment,
-    endpoint: &Endpoint,
-    change: &Change,
-    secret: &NewSecret,
-    new: &NewArguments,
-) -> Result<bool> {
-    if !new.execute {
-        nothing_was_changed();
-        return Ok(false);
+/// What an endpoint has, before anything is changed.
+fn say(deployment: &Deployment, endpoint: &Endpoint, change: &Change) {
+    println!("{} of {} has {}", endpoint.name, deployment.name(), count(change.before()));
+}
+
+fn count(secrets: usize) -> String {
+    match secrets {
+        0 => "no secret".to_owned(),
+        1 => "1 secret".to_owned(),
+        _ => format!("{secrets} secrets"),
     }
-    secrets::make(deployment, endpoint, change).await?;
-    if new.stdin {
-        println!("done");
-    } else {
-        println!("done. It is shown this once:\n\n{}\n", secret.reveal());
-    }
-    Ok(true)
+}
+
+/// What happens to what is signed with a secret that was taken away.
+fn refused() -> String {
+    format!("refused within {} minutes", SECRET_TTL_SECONDS / 60)
 }
 
 impl NewArguments {
@@ -321,13 +316,18 @@ impl NewArguments {
 
     /// As in a sentence.
     fn what(&self) -> &'static str {
-        if self.stdin { "the secret from standard input" } else { "a secret that is made up" }
+        if self.stdin { "the one from standard input" } else { "one that is made up" }
     }
-}
 
-/// What becomes of what is taken away.
-fn dead() -> String {
-    format!("are refused within {} minutes", SECRET_TTL_SECONDS / 60)
+    /// Says that it is done, and shows a secret that nobody has yet.
+    fn show(&self, endpoint: &Endpoint, secret: &NewSecret) {
+        if self.stdin {
+            println!("done");
+        } else {
+            let title = endpoint.terms.provider.title;
+            println!("done. It is shown this once, to be entered at {title}:\n\n{}\n", secret.reveal());
+        }
+    }
 }
 
 fn find<'e>(endpoints: &'e Endpoints, name: &str) -> Result<&'e Endpoint> {
@@ -344,5 +344,90 @@ fn span(seconds: i64) -> String {
         60..3600 => format!("{} min", seconds / 60),
         3600..IN_USE_SECONDS => format!("{} h", seconds / 3600),
         IN_USE_SECONDS.. => format!("{} d", seconds / IN_USE_SECONDS),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixSeconds = UnixSeconds(1_754_000_040);
+
+    fn endpoint(provider: &str) -> Endpoint {
+        let text = format!("[endpoints.one]\nprovider = {provider:?}\n");
+        Endpoints::parse(&text).unwrap().get("one").unwrap().clone()
+    }
+
+    fn secrets(count: usize, older: Option<Use>) -> EndpointSecrets {
+        EndpointSecrets {
+            endpoint: "one".into(),
+            provider: "github".into(),
+            kept_in: Some("/wharf/production/one".into()),
+            count,
+            changed_at: (count > 0).then_some(NOW.plus(-7200)),
+            problem: None,
+            older,
+            older_unknown: None,
+        }
+    }
+
+    fn said(provider: &str, secrets: &EndpointSecrets) -> Vec<String> {
+        lines(&endpoint(provider), secrets, " --stage production", NOW)
+    }
+
+    #[test]
+    fn the_list_says_when_an_older_secret_matched_last_and_when_it_can_be_dropped() {
+        assert_eq!(said("github", &secrets(1, None)), ["1 secret, changed 2025-07-31T20:14:00Z (2 h ago)"]);
+        let two = |used| said("github", &secrets(2, Some(used))).remove(1);
+        assert_eq!(
+            two(Use::No),
+            "nothing matched an older one within the last day. Drop the oldest: cargo ops secret drop one --execute --stage \
+             production"
+        );
+        assert_eq!(
+            two(Use::Yes { last: NOW.plus(-60) }),
+            "an older one matched in the minute of 2025-07-31T22:13:00Z (1 min ago): its sender still uses it"
+        );
+        assert_eq!(
+            two(Use::Perhaps { last: NOW.plus(-10_800) }),
+            "an older one may be in use: it may have been the newest when a delivery was accepted, in the minute of \
+             2025-07-31T19:14:00Z (3 h ago)"
+        );
+        let unknown = EndpointSecrets { older_unknown: Some("cannot read the metrics".into()), ..secrets(2, None) };
+        assert_eq!(said("github", &unknown)[1], "whether an older one is in use is not known: cannot read the metrics");
+    }
+
+    #[test]
+    fn an_endpoint_without_a_usable_secret_is_listed_with_the_command_that_mends_it() {
+        let none = EndpointSecrets { problem: Some("it has no secret".into()), ..secrets(0, None) };
+        let mended = |provider| said(provider, &none).join(". ");
+        assert_eq!(
+            mended("stripe"),
+            "no secret. It answers 503 until it has one: cargo ops secret set one --execute --stage production, or, with one \
+             that Stripe shows you, cargo ops secret set one --stdin --execute --stage production < secret.txt"
+        );
+        assert_eq!(
+            mended("discord"),
+            "no secret. It answers 503 until it has one: cargo ops secret set one --stdin --execute --stage production < \
+             secret.txt"
+        );
+        assert_eq!(
+            mended("asana"),
+            "no secret. It answers 503 until it has one: cargo ops open one --stage production"
+        );
+        let unusable = EndpointSecrets { problem: Some("line 2 is not hexadecimal".into()), ..secrets(2, None) };
+        assert!(
+            said("adyen", &unusable)[1].starts_with(
+                "/wharf/production/one cannot be used: line 2 is not hexadecimal. It answers 503 until it has one: cargo ops"
+            )
+        );
+        let needless = EndpointSecrets { kept_in: None, ..secrets(0, None) };
+        assert_eq!(said("github", &needless), ["needs no secret: GitHub publishes its key"]);
+    }
+
+    #[test]
+    fn a_span_is_told_in_its_largest_whole_unit() {
+        let spans = [-5, 59, 60, 3599, 3600, 86_399, 86_400, 200_000].map(span);
+        assert_eq!(spans, ["0 s", "59 s", "1 min", "59 min", "1 h", "23 h", "1 d", "2 d"]);
     }
 }
