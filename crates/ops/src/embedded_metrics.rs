@@ -215,9 +215,10 @@ mod tests {
         assert!(named(&line).is_ok());
         let (parent, name) = pointer.rsplit_once('/').unwrap();
         let parent = line.pointer_mut(parent).unwrap().as_object_mut().unwrap();
-        match value {
-            Value::Null => drop(parent.remove(name)),
-            value => drop(parent.insert(name.to_owned(), value)),
+        if value.is_null() {
+            parent.remove(name);
+        } else {
+            parent.insert(name.to_owned(), value);
         }
         format!("{:#}", named(&line).unwrap_err())
     }

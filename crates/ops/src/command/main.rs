@@ -122,11 +122,6 @@ impl Target {
         }
         self.deployment(project).await
     }
-
-    /// What a command that is suggested needs to be about the same deployment.
-    fn again(&self) -> String {
-        self.stage.as_ref().map(|stage| format!(" --stage {stage}")).unwrap_or_default()
-    }
 }
 
 /// Ends what only shows what would be done.

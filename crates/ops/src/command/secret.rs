@@ -221,7 +221,7 @@ async fn set(project: &Project, endpoints: &Endpoints, arguments: &SetArguments)
     }
     secrets::make(&deployment, endpoint, &change).await?;
     new.show(endpoint, &secret);
-    println!("deliveries that are signed with it are accepted within {SECRET_REFRESH_SECONDS} s");
+    println!("{}", accepted());
     Ok(())
 }
 
@@ -240,6 +240,10 @@ async fn add(project: &Project, endpoints: &Endpoints, arguments: &AddArguments)
     }
     secrets::make(&deployment, endpoint, &change).await?;
     new.show(endpoint, &secret);
+    if change.before() == 0 {
+        println!("{}", accepted());
+        return Ok(());
+    }
     let (name, again) = (&endpoint.name, deployment.again());
     println!(
         "1. wait {} minutes, until {}: it is valid everywhere then. Sooner, the first delivery that is signed with it may be \
@@ -288,6 +292,11 @@ fn count(secrets: usize) -> String {
         1 => "1 secret".to_owned(),
         _ => format!("{secrets} secrets"),
     }
+}
+
+/// What happens to what is signed with an endpoint's first secret, or its only one.
+fn accepted() -> String {
+    format!("deliveries that are signed with it are accepted within {SECRET_REFRESH_SECONDS} s")
 }
 
 /// What happens to what is signed with a secret that was taken away.
