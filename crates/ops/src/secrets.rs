@@ -72,6 +72,7 @@ pub enum Dropped {
 pub struct Change {
     found: Option<Kept>,
     lines: Vec<String>,
+    /// Among which are those that it takes away; `None` if it takes none that could be in use.
     taken: Option<Which>,
 }
 
@@ -141,6 +142,7 @@ pub async fn read(deployment: &Deployment, endpoint: &Endpoint) -> Result<Option
 /// # Errors
 /// If the new one cannot be used.
 pub fn set(endpoint: &Endpoint, found: Option<Kept>, new: &NewSecret) -> Result<Change> {
+    // With what cannot be used nothing is accepted: whoever sets a new one then mends the endpoint.
     let taken = found.as_ref().and_then(|kept| usable(endpoint, kept).is_ok().then_some(Which::All));
     change(endpoint, found, vec![new.0.clone()], taken)
 }
@@ -187,8 +189,7 @@ pub fn drop_older(endpoint: &Endpoint, found: Option<Kept>, dropped: Dropped) ->
         (count, Dropped::Oldest) => count - 1,
         (_, Dropped::AllButNewest) => 1,
     };
-    let taken = found.as_ref().and_then(|kept| usable(endpoint, kept).is_ok().then_some(Which::Older));
-    change(endpoint, found, lines.into_iter().take(left).collect(), taken)
+    change(endpoint, found, lines.into_iter().take(left).collect(), Some(Which::Older))
 }
 
 /// The change that leads to these secrets, which must be usable.
@@ -215,7 +216,6 @@ pub async fn require_unused(
     change: &Change,
     now: UnixSeconds,
 ) -> Result<()> {
-    // What cannot be used is used by nobody.
     let (Some(found), Some(which)) = (&change.found, change.taken) else { return Ok(()) };
     let name = &endpoint.name;
     let used = last_use(deployment, name, which, found.changed_at, now).await.with_context(|| {
@@ -263,7 +263,7 @@ pub async fn senders(deployment: &Deployment, endpoint: &Endpoint, known: Option
     Ok(secret.with_context(|| format!("{} has no secret to sign with", endpoint.name))?.to_owned())
 }
 
-/// What is kept, as what judges signatures. Nothing but white space is no problem: it is no secret.
+/// What is kept, as what signatures are judged by.
 fn usable(endpoint: &Endpoint, kept: &Kept) -> Result<Secrets, SecretError> {
     Secrets::parse(kept.text(), &endpoint.terms.scheme)
 }
