@@ -11,6 +11,7 @@ use wharf_ops::secrets::{self, Change, Dropped, EndpointSecrets, NewSecret, Orig
 use wharf_webhook::clock::UnixSeconds;
 use wharf_webhook::endpoints::{Endpoint, Endpoints};
 use wharf_webhook::limits::{SECRET_REFRESH_SECONDS, SECRET_TTL_SECONDS};
+use wharf_webhook::provider::generic::GENERIC;
 
 use crate::{Target, nothing_was_changed, now};
 
@@ -23,10 +24,10 @@ To change a secret without losing an event: add the new one, wait 5 minutes, ent
 when nothing matches it any more. All that an endpoint has are valid until then.
 
 Examples:
-  cargo ops secret list                                                what each endpoint has
-  cargo ops secret set stripe --stdin --execute < secret.txt           the one that Stripe shows you
-  cargo ops secret add github --execute --stage production             a new one, made up and shown once
-  cargo ops secret drop github --execute --stage production            the oldest one, if it is not used any more")]
+  cargo ops secret list --stage production                       what each endpoint has
+  cargo ops secret set stripe --stdin --execute < secret.txt     the one that Stripe shows you
+  cargo ops secret add github --execute                          a new one, shown once
+  cargo ops secret drop github --execute                         the oldest, if it is not used")]
 pub struct Arguments {
     #[command(subcommand)]
     action: Action,
@@ -171,13 +172,15 @@ fn lines(endpoint: &Endpoint, secrets: &EndpointSecrets, again: &str, now: UnixS
     }
     lines.extend(secrets.older.map(|used| match used {
         Use::No => format!(
-            "nothing matched an older one within the last day. Drop the oldest: cargo ops secret drop {name} --execute{again}"
+            "nothing matched an older one within the last day. If its sender was switched, drop the oldest: cargo ops \
+             secret drop {name} --execute{again}"
         ),
         Use::Yes { last } => {
             format!("an older one matched in the minute of {last} ({} ago): its sender still uses it", ago(last))
         }
         Use::Perhaps { last } => format!(
-            "an older one may be in use: it may have been the newest when a delivery was accepted, in the minute of {last} ({} ago)",
+            "an older one may be in use: it may have been the newest when a delivery was accepted, in the minute of \
+             {last} ({} ago)",
             ago(last)
         ),
     }));
@@ -189,11 +192,14 @@ fn lines(endpoint: &Endpoint, secrets: &EndpointSecrets, again: &str, now: UnixS
 
 /// The command by which an endpoint without a usable secret is given one.
 fn mend(endpoint: &Endpoint, again: &str) -> String {
-    let (name, title) = (&endpoint.name, endpoint.terms.provider.title);
+    let name = &endpoint.name;
     let given = format!("cargo ops secret set {name} --stdin --execute{again} < secret.txt");
     match Origin::of(endpoint) {
         Origin::Either => {
-            format!("cargo ops secret set {name} --execute{again}, or, with one that {title} shows you, {given}")
+            format!(
+                "cargo ops secret set {name} --execute{again}, or, with one that {} shows you, {given}",
+                sender(endpoint)
+            )
         }
         Origin::Sender => given,
         Origin::Handshake => format!("cargo ops open {name}{again}"),
@@ -251,7 +257,7 @@ async fn add(project: &Project, endpoints: &Endpoints, arguments: &AddArguments)
         SECRET_TTL_SECONDS / 60,
         now().seconds().plus(SECRET_TTL_SECONDS)
     );
-    println!("2. have {} sign with it", endpoint.terms.provider.title);
+    println!("2. have {} sign with it", sender(endpoint));
     println!("3. a day after an older one matched last: cargo ops secret drop {name} --execute{again}");
     println!("   when that was: cargo ops secret list {name}{again}");
     Ok(())
@@ -333,10 +339,16 @@ impl NewArguments {
         if self.stdin {
             println!("done");
         } else {
-            let title = endpoint.terms.provider.title;
-            println!("done. It is shown this once, to be entered at {title}:\n\n{}\n", secret.reveal());
+            let sender = sender(endpoint);
+            println!("done. It is shown this once, to be entered at {sender}:\n\n{}\n", secret.reveal());
         }
     }
+}
+
+/// Who signs, as in a sentence.
+fn sender(endpoint: &Endpoint) -> &'static str {
+    let provider = endpoint.terms.provider;
+    if provider.name == GENERIC.name { "its sender" } else { provider.title }
 }
 
 fn find<'e>(endpoints: &'e Endpoints, name: &str) -> Result<&'e Endpoint> {
@@ -390,8 +402,8 @@ mod tests {
         let two = |used| said("github", &secrets(2, Some(used))).remove(1);
         assert_eq!(
             two(Use::No),
-            "nothing matched an older one within the last day. Drop the oldest: cargo ops secret drop one --execute --stage \
-             production"
+            "nothing matched an older one within the last day. If its sender was switched, drop the oldest: cargo ops secret \
+             drop one --execute --stage production"
         );
         assert_eq!(
             two(Use::Yes { last: NOW.plus(-60) }),
@@ -415,6 +427,10 @@ mod tests {
             "no secret. It answers 503 until it has one: cargo ops secret set one --execute --stage production, or, with one \
              that Stripe shows you, cargo ops secret set one --stdin --execute --stage production < secret.txt"
         );
+        let text = "[endpoints.one]\nprovider = \"generic\"\nsignature = { header = \"X-Signature\" }\n";
+        let generic = Endpoints::parse(text).unwrap();
+        let mended_generic = mend(generic.get("one").unwrap(), "");
+        assert!(mended_generic.contains(", or, with one that its sender shows you, "), "{mended_generic}");
         assert_eq!(
             mended("discord"),
             "no secret. It answers 503 until it has one: cargo ops secret set one --stdin --execute --stage production < \
