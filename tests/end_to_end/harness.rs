@@ -6,6 +6,8 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use aws_sdk_cloudwatch::primitives::DateTime;
+use aws_sdk_cloudwatch::types::Statistic;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
 };
@@ -25,6 +27,7 @@ use wharf::queue::Queue;
 use wharf::spool::Spool;
 use wharf_ops::consumption;
 use wharf_ops::deployment::Deployment;
+use wharf_ops::embedded_metrics;
 use wharf_ops::emulator::Port;
 use wharf_ops::log_tail::{Function, Line, LogTail};
 use wharf_ops::project::Project;
@@ -34,6 +37,7 @@ use wharf_webhook::clock::UnixMillis;
 use wharf_webhook::delivery::{Arrival, Delivery};
 use wharf_webhook::endpoints::{Endpoint, Endpoints};
 use wharf_webhook::judgement::{Verdict, judge};
+use wharf_webhook::metrics::{Dimension, Metric, NAMESPACE};
 use wharf_webhook::request::Request;
 use wharf_webhook::secret::Secrets;
 use wharf_webhook::signature::signing::{Outgoing, sign};
@@ -60,6 +64,8 @@ pub struct Wharf {
     client: reqwest::Client,
     sqs: aws_sdk_sqs::Client,
     started_at: UnixMillis,
+    /// What metrics were not made of yet.
+    unmeasured: tokio::sync::Mutex<LogTail>,
 }
 
 /// What the sender was told.
@@ -92,11 +98,13 @@ impl Wharf {
         };
         let stack = Stack::start(&project, &options, &|step| println!("{step}")).await.unwrap();
         let sqs = aws_sdk_sqs::Client::new(&stack.facts().configuration());
+        let started_at = now();
         Wharf {
+            unmeasured: LogTail::new(&stack, started_at).unwrap().into(),
             endpoints: Endpoints::parse(endpoints).unwrap(),
             client: reqwest::Client::new(),
             sqs,
-            started_at: now(),
+            started_at,
             stack,
         }
     }
@@ -297,6 +305,34 @@ impl Wharf {
     pub async fn handled(&self) -> usize {
         let is_handled = |line: &&Line| line.text("message").is_some_and(|message| message.starts_with("handled"));
         self.log().await.iter().filter(is_handled).count()
+    }
+
+    /// Makes the metrics that the lines up to now name, each once, as CloudWatch does. A line that it would make none of,
+    /// though it claims to be of its format, is an error.
+    pub async fn metrics_are_made(&self) {
+        let lines = self.unmeasured.lock().await.next().await.unwrap();
+        embedded_metrics::put(&self.stack.facts().configuration(), &lines).await.unwrap();
+    }
+
+    /// The sum of a metric since this stack started, under exactly these dimensions.
+    pub async fn metric_sum(&self, metric: Metric, dimensions: &[(Dimension, &str)]) -> f64 {
+        let at = |at: UnixMillis| DateTime::from_secs(at.seconds().0);
+        let dimension = |(name, value): &(Dimension, &str)| {
+            aws_sdk_cloudwatch::types::Dimension::builder().name(name.name()).value(*value).build()
+        };
+        let answer = aws_sdk_cloudwatch::Client::new(&self.stack.facts().configuration())
+            .get_metric_statistics()
+            .namespace(NAMESPACE)
+            .metric_name(metric.name())
+            .set_dimensions(Some(dimensions.iter().map(dimension).collect()))
+            .start_time(at(self.started_at))
+            .end_time(at(UnixMillis(now().0 + 60_000)))
+            .period(60)
+            .statistics(Statistic::Sum)
+            .send()
+            .await
+            .unwrap();
+        answer.datapoints().iter().filter_map(|point| point.sum()).sum()
     }
 
     /// Waits until nothing is in the queue, visible or not.

@@ -35,5 +35,6 @@ mod providers;
 mod published_keys;
 mod lambda_events;
 mod operate;
+mod secret_command;
 mod chaos;
 mod cost;

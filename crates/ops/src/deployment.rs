@@ -109,6 +109,14 @@ impl Deployment {
         }
     }
 
+    /// What a command that is suggested needs to be about the same deployment, as in ` --stage production`.
+    pub fn again(&self) -> String {
+        match self.whereabouts {
+            Whereabouts::LocalStack => String::new(),
+            Whereabouts::Account => format!(" --stage {}", self.stage),
+        }
+    }
+
     pub(crate) fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
         aws_sdk_dynamodb::Client::new(&self.configuration)
     }
@@ -119,6 +127,10 @@ impl Deployment {
 
     pub(crate) fn s3(&self) -> aws_sdk_s3::Client {
         aws_sdk_s3::Client::new(&self.configuration)
+    }
+
+    pub(crate) fn cloudwatch(&self) -> aws_sdk_cloudwatch::Client {
+        aws_sdk_cloudwatch::Client::new(&self.configuration)
     }
 
     pub(crate) fn lambda(&self) -> aws_sdk_lambda::Client {

@@ -10,6 +10,9 @@
 //! | [`stack`] | the local stack: the real template and the real binaries on the emulator |
 //! | [`aws`] | the way to an account of AWS |
 //! | [`deployment`] | how to reach a deployment: the local stack, or a stage on AWS |
+//! | [`secret_store`] | where an endpoint's secrets are kept |
+//! | [`secret_use`] | whether a secret is still used |
+//! | [`secrets`] | listing and changing secrets |
 //! | [`opening`] | opening an endpoint for a secret that its sender brings along |
 //! | [`samples`] | the bodies in `events/`, signed and ready to be sent |
 //! | [`catalogue`] | what is known of the providers, for people |
@@ -24,6 +27,7 @@
 //! | [`consumption`] | stopping the consumer, and starting it again |
 //! | [`redrive`] | from the dead-letter queue back to the queue |
 //! | [`log_tail`] | the functions' log lines as they come |
+//! | [`embedded_metrics`] | the metrics that log lines name, made on the local stack |
 //!
 //! Nothing here is linked into a function, and functions are used as processes only.
 
@@ -35,6 +39,9 @@ pub mod emulator;
 pub mod stack;
 pub mod aws;
 pub mod deployment;
+pub mod secret_store;
+pub mod secret_use;
+pub mod secrets;
 pub mod opening;
 pub mod samples;
 pub mod catalogue;
@@ -49,3 +56,4 @@ pub mod forget;
 pub mod consumption;
 pub mod redrive;
 pub mod log_tail;
+pub mod embedded_metrics;

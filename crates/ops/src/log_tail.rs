@@ -94,8 +94,8 @@ impl LogTail {
                     newest = newest.max(UnixMillis(event.timestamp().unwrap_or_default()));
                     let Ok(fields @ Value::Object(_)) = serde_json::from_str(message) else { continue };
                     if self.seen.insert((*function, stream, message.to_owned())) {
-                        let at = fields.get("timestamp").and_then(Value::as_str).and_then(UnixMillis::from_rfc3339);
-                        lines.push(Line { function: *function, at: at.unwrap_or(newest), fields });
+                        let at = written_at(&fields).unwrap_or(newest);
+                        lines.push(Line { function: *function, at, fields });
                     }
                 }
             }
@@ -104,4 +104,10 @@ impl LogTail {
         lines.sort_by_key(|line| line.at);
         Ok(lines)
     }
+}
+
+/// When a line says that it was written: one of the log, or one that metrics are made of.
+fn written_at(fields: &Value) -> Option<UnixMillis> {
+    let logged = fields.get("timestamp").and_then(Value::as_str).and_then(UnixMillis::from_rfc3339);
+    logged.or_else(|| fields.pointer("/_aws/Timestamp").and_then(Value::as_i64).map(UnixMillis))
 }

@@ -2,11 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use aws_sdk_ssm::types::ParameterType;
 use aws_types::SdkConfig;
 use wharf_webhook::clock::UnixSeconds;
-use wharf_webhook::limits::SECRETS_MAX;
+
+use crate::secret_store::{self, Kept, Place};
+use crate::secrets::put_before;
 
 /// How often it is looked whether a secret was offered.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -25,6 +27,7 @@ pub async fn open(
     opened: impl FnOnce(),
 ) -> Result<bool> {
     let ssm = aws_sdk_ssm::Client::new(configuration);
+    // The configuration lets such a sender's secrets be in the parameter store only.
     let secrets = format!("/wharf/{stage}/{endpoint}");
     let (opening, offered) = (format!("{secrets}/opening"), format!("{secrets}/offered"));
     // What was offered in an earlier opening was not wanted then.
@@ -32,30 +35,20 @@ pub async fn open(
     let put = ssm.put_parameter().name(&opening).value(until.0.to_string()).r#type(ParameterType::String);
     put.overwrite(true).send().await.with_context(|| format!("cannot write the parameter {opening}"))?;
     opened();
-    let taken = take(&ssm, &offered, &secrets, time).await;
+    let taken = take(configuration, &offered, &Place::Parameter(secrets), time).await;
     for name in [&opening, &offered] {
         let _ = ssm.delete_parameter().name(name).send().await;
     }
     taken
 }
 
-async fn take(ssm: &aws_sdk_ssm::Client, offered: &str, secrets: &str, time: Duration) -> Result<bool> {
+async fn take(configuration: &SdkConfig, offered: &str, secrets: &Place, time: Duration) -> Result<bool> {
+    let offered = Place::Parameter(offered.to_owned());
     let deadline = Instant::now() + time;
     while Instant::now() < deadline {
-        let names = [offered, secrets].map(str::to_owned).to_vec();
-        let answer = ssm.get_parameters().set_names(Some(names)).with_decryption(true).send().await;
-        let found = answer.with_context(|| format!("cannot read the parameter {offered}"))?;
-        let value = |name: &str| {
-            let parameter = found.parameters().iter().find(|parameter| parameter.name() == Some(name));
-            parameter.and_then(|parameter| parameter.value()).map(str::to_owned)
-        };
-        if let Some(new) = value(offered) {
-            let text = format!("{new}\n{}", value(secrets).unwrap_or_default());
-            if text.trim().lines().count() > SECRETS_MAX {
-                bail!("{secrets} holds {SECRETS_MAX} secrets already: drop those that no webhook uses any more");
-            }
-            let put = ssm.put_parameter().name(secrets).value(text.trim()).r#type(ParameterType::SecureString);
-            put.overwrite(true).send().await.with_context(|| format!("cannot write the parameter {secrets}"))?;
+        let kept = secret_store::read(configuration, &offered).await?;
+        if let Some(new) = kept.iter().flat_map(Kept::lines).next() {
+            put_before(configuration, secrets, new).await?;
             return Ok(true);
         }
         tokio::time::sleep(INTERVAL).await;

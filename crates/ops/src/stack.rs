@@ -8,18 +8,17 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use aws_credential_types::Credentials;
 use aws_sdk_cloudformation::types::{Capability, Parameter, StackStatus};
-use aws_sdk_ssm::types::ParameterType;
 use aws_types::SdkConfig;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 use wharf_webhook::endpoints::Endpoints;
-use wharf_webhook::provider::{Encoding, Scheme, SecretForm};
 
 use crate::aws;
 use crate::deployment::stack_name;
 use crate::emulator::{ACCESS_KEY_ID, Emulator, Port, REGION, SECRET_ACCESS_KEY};
 use crate::package;
 use crate::project::Project;
+use crate::secret_store::{self, Place};
+use crate::secrets::generated;
 use crate::template;
 
 /// The stage that the local stack is.
@@ -106,7 +105,7 @@ impl Stack {
         let emulator = Emulator::start(project, options.port, progress).await?;
         progress("deploying infra/template.yaml with the functions' binaries");
         let configuration = configuration(&emulator.url());
-        put_secrets(&configuration, &secrets).await?;
+        put_secrets(&configuration, &endpoints, &secrets).await?;
         upload(&emulator, "receiver", &options.receiver, &options.endpoints).await?;
         upload(&emulator, "consumer", &options.consumer, &options.endpoints).await?;
         upload(&emulator, "housekeeper", &options.housekeeper, &options.endpoints).await?;
@@ -254,39 +253,25 @@ fn secrets(endpoints: &Endpoints, given: &BTreeMap<String, String>) -> Result<BT
     if let Some(name) = given.keys().find(|name| endpoints.get(name).is_none()) {
         bail!("a secret is given for the endpoint {name:?}, which endpoints.toml does not have");
     }
-    Ok(endpoints
-        .iter()
-        .filter_map(|endpoint| {
-            let secret = given.get(&endpoint.name).cloned().or_else(|| generated(&endpoint.terms.scheme));
-            secret.map(|secret| (endpoint.name.clone(), secret))
-        })
-        .collect())
-}
-
-/// A new secret in the form that the scheme's have; `None` where the secret is the sender's public key, or credentials, or
-/// where there is none.
-fn generated(scheme: &Scheme) -> Option<String> {
-    let bytes = [*Uuid::new_v4().as_bytes(), *Uuid::new_v4().as_bytes()].concat();
-    let written = |encoding: Encoding| String::from_utf8_lossy(&encoding.encode(&bytes)).into_owned();
-    match scheme.secret {
-        _ if !scheme.algorithm.is_symmetric() => None,
-        SecretForm::Utf8 | SecretForm::Hex => Some(written(Encoding::Hex)),
-        SecretForm::Base64 => Some(written(Encoding::Base64)),
-        SecretForm::StandardWebhooks => Some(format!("whsec_{}", written(Encoding::Base64))),
-        SecretForm::Certificate { .. } | SecretForm::SnsCertificate | SecretForm::PlaidCredentials => None,
+    let mut secrets = given.clone();
+    for endpoint in endpoints.iter().filter(|endpoint| !given.contains_key(&endpoint.name)) {
+        if let Some(secret) = generated(&endpoint.terms.scheme)? {
+            secrets.insert(endpoint.name.clone(), secret);
+        }
     }
+    Ok(secrets)
 }
 
-async fn put_secrets(configuration: &SdkConfig, secrets: &BTreeMap<String, String>) -> Result<()> {
-    let ssm = aws_sdk_ssm::Client::new(configuration);
-    for (name, secret) in secrets {
-        ssm.put_parameter()
-            .name(format!("/wharf/{STAGE}/{name}"))
-            .value(secret)
-            .r#type(ParameterType::SecureString)
-            .send()
-            .await
-            .with_context(|| format!("cannot put the secret of {name}"))?;
+async fn put_secrets(
+    configuration: &SdkConfig,
+    endpoints: &Endpoints,
+    secrets: &BTreeMap<String, String>,
+) -> Result<()> {
+    for endpoint in endpoints.iter() {
+        if let Some(secret) = secrets.get(&endpoint.name) {
+            let put = secret_store::write(configuration, &Place::of(endpoint, STAGE), None, secret).await;
+            put.with_context(|| format!("cannot put the secret of {}", endpoint.name))?;
+        }
     }
     Ok(())
 }

@@ -3,13 +3,19 @@
 #![expect(clippy::unwrap_used, reason = "what goes wrong in a test is a failure of the test")]
 
 use std::fs::{self, File};
+use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output};
-use std::time::{Duration, Instant};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use wharf_ops::embedded_metrics;
+use wharf_ops::log_tail::{Function, Line};
 use wharf_ops::project::Project;
+use wharf_ops::stack::Facts;
+use wharf_webhook::clock::UnixMillis;
+use wharf_webhook::metrics::{Metric, Report, Reporter};
 
 fn ops(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_wharf-ops")).args(arguments).output().unwrap()
@@ -65,7 +71,7 @@ fn ops_without_a_stack(arguments: &[&str]) -> Output {
 
 #[test]
 fn without_a_local_stack_every_operators_command_says_how_to_start_one() {
-    let commands: [&[&str]; 9] = [
+    let commands: [&[&str]; 13] = [
         &["inspect", "github", "d-1"],
         &["failed"],
         &["failed", "--endpoint", "github"],
@@ -75,6 +81,10 @@ fn without_a_local_stack_every_operators_command_says_how_to_start_one() {
         &["pause", "--execute"],
         &["resume"],
         &["redrive"],
+        &["secret", "list"],
+        &["secret", "set", "github", "--execute"],
+        &["secret", "add", "github", "--execute"],
+        &["secret", "drop", "github", "--execute"],
     ];
     for arguments in commands {
         let error = error(&ops_without_a_stack(arguments));
@@ -106,7 +116,7 @@ fn a_deployed_stage_without_credentials_is_answered_with_the_variables_that_are_
 
 #[test]
 fn what_a_command_cannot_mean_is_said_before_anything_is_asked_for() {
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 12] = [
         (&["failed", "--since", "yesterday"], "it must be a time ago as in 30m, 2h or 3d, or an instant"),
         (&["failed", "--limit", "0"], "0 is not in 1..=10000"),
         (&["replay"], "<ENDPOINT>"),
@@ -116,6 +126,9 @@ fn what_a_command_cannot_mean_is_said_before_anything_is_asked_for() {
         (&["replay", "--since", "2h"], "--all-failed"),
         (&["redrive", "--rate", "0"], "0 is not in 1..=1000"),
         (&["inspect", "github", "d-1", "--json", "--body", "-"], "cannot be used with"),
+        (&["secret", "add"], "<ENDPOINT>"),
+        (&["secret", "add", "github", "my-secret"], "unexpected argument"),
+        (&["secret", "set", "github", "--secret", "my-secret"], "unexpected argument"),
     ];
     for (arguments, expected) in cases {
         let output = ops_without_a_stack(arguments);
@@ -278,6 +291,110 @@ fn what_operators_do_works_on_the_local_stack_and_in_the_same_words_on_a_stage()
     assert!(printed(&mut stage(&["forget", "github", "d-1", "--execute"])).contains("  erased\n"));
     let gone = error(&local(&["inspect", "github", "d-1"]).output().unwrap());
     assert!(gone.starts_with("error: the ledger of the local stack knows no event \"d-1\" of github."), "{gone}");
+}
+
+/// The same, with this on standard input.
+fn printed_with_input(command: &mut Command, input: &str) -> String {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Has the stack's CloudWatch know that the receiver counted one, a minute ago.
+fn counted(facts: &serde_json::Value, endpoint: &str, metric: Metric) {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let at = UnixMillis(i64::try_from(since_1970.as_millis()).unwrap() - 60_000);
+    let reporter = Reporter { stage: "local".into(), version: "1".into() };
+    let fields = Report::of(endpoint).with(metric, 1).line(&reporter, at).unwrap();
+    let line = Line { function: Function::Receiver, at, fields: serde_json::from_str(&fields).unwrap() };
+    let facts: Facts = serde_json::from_value(facts.clone()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(embedded_metrics::put(&facts.configuration(), &[line])).unwrap();
+}
+
+#[test]
+fn a_secret_is_changed_by_commands_that_show_no_other_than_the_one_that_they_made_up() {
+    let dev = Dev::start("secret");
+    let folder = dev.folder.clone();
+    let ops = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wharf-ops"));
+        command.args(arguments).env("WHARF_OPS_FOLDER", &folder);
+        command
+    };
+    let facts = dev.facts();
+    let secret_of = |endpoint: usize| facts["endpoints"][endpoint]["secret"].as_str().unwrap().to_owned();
+    let (old, partners) = (secret_of(0), secret_of(1));
+    let secrets_in = |text: &str| {
+        let is_one = |line: &&str| line.len() == 64 && line.bytes().all(|byte| byte.is_ascii_hexdigit());
+        text.lines().filter(is_one).map(str::to_owned).collect::<Vec<_>>()
+    };
+    const UNCHANGED: &str = "\nNothing was changed: with --execute, it is done.\n";
+
+    let shown = printed(&mut ops(&["secret", "add", "github"]));
+    assert!(
+        shown.starts_with("github of the local stack has 1 secret\none that is made up becomes its newest"),
+        "{shown}"
+    );
+    assert!(shown.ends_with(UNCHANGED), "{shown}");
+    assert!(secrets_in(&shown).is_empty(), "{shown}");
+    let added = printed(&mut ops(&["secret", "add", "github", "--execute"]));
+    let new = secrets_in(&added);
+    assert!(new.len() == 1 && new[0] != old, "{added}");
+    assert!(added.contains("\n1. wait 5 minutes, until 2"), "{added}");
+    assert!(added.contains("cargo ops secret drop github --execute\n"), "{added}");
+
+    // The sender has not been switched: what it signs with is still valid.
+    printed(&mut ops(&["send", "github"]));
+    counted(&facts, "github", Metric::OlderSecretMatched);
+    let list = printed(&mut ops(&["secret", "list"]));
+    assert!(list.starts_with("github   2 secrets, changed 2"), "{list}");
+    assert!(list.contains("\n         an older one matched in the minute of 2"), "{list}");
+    assert!(list.contains("\npartner  1 secret, changed 2"), "{list}");
+    for arguments in [&["secret", "drop", "github"][..], &["secret", "drop", "github", "--execute"]] {
+        let refused = error(&ops(arguments).output().unwrap());
+        assert!(refused.starts_with("error: an older secret of github matched in the minute of 2"), "{refused}");
+    }
+    let forced = printed(&mut ops(&["secret", "drop", "github", "--force"]));
+    assert!(forced.ends_with(UNCHANGED), "{forced}");
+    let dropped = printed(&mut ops(&["secret", "drop", "github", "--force", "--execute"]));
+    assert!(dropped.ends_with("done: 1 left\n"), "{dropped}");
+    let json: serde_json::Value =
+        serde_json::from_str(&printed(&mut ops(&["secret", "list", "github", "--json"]))).unwrap();
+    assert_eq!((&json[0]["endpoint"], &json[0]["count"]), (&"github".into(), &1.into()));
+    let refused = error(&ops(&["secret", "drop", "github", "--execute"]).output().unwrap());
+    assert!(refused.starts_with("error: github has one secret only"), "{refused}");
+
+    // On a stage, with what the sender shows.
+    let mut set = ops(&["secret", "set", "partner", "--stdin", "--execute", "--stage", "local"]);
+    for (name, fact) in [
+        ("AWS_ENDPOINT_URL", "aws_endpoint_url"),
+        ("AWS_REGION", "region"),
+        ("AWS_ACCESS_KEY_ID", "access_key_id"),
+        ("AWS_SECRET_ACCESS_KEY", "secret_access_key"),
+    ] {
+        set.env(name, facts[fact].as_str().unwrap());
+    }
+    let set = printed_with_input(&mut set, "sesame\n");
+    assert!(
+        set.starts_with("partner of stage local has 1 secret\nthe one from standard input becomes its only one"),
+        "{set}"
+    );
+    let file = folder.join("secret.txt");
+    fs::write(&file, "sesame").unwrap();
+    let mut same = ops(&["secret", "add", "partner", "--stdin", "--execute"]);
+    let same = error(&same.stdin(File::open(&file).unwrap()).output().unwrap());
+    assert_eq!(same, "error: partner has this very secret already\n");
+    let unknown = error(&ops(&["secret", "add", "gitlab", "--execute"]).output().unwrap());
+    assert_eq!(unknown, "error: endpoints.toml has no endpoint \"gitlab\"; it has github, partner\n");
+
+    for text in [shown, list, forced, dropped, json.to_string(), set, same] {
+        for secret in [&old, &new[0], &partners, "sesame"] {
+            assert!(!text.contains(secret), "{text}");
+        }
+    }
+    assert!(!added.contains(&old), "{added}");
 }
 
 #[test]

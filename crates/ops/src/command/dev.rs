@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use http::HeaderMap;
 use tokio::signal::unix::{SignalKind, signal};
+use wharf_ops::embedded_metrics;
 use wharf_ops::emulator::Port;
 use wharf_ops::log_tail::{Function, Line, LogTail};
 use wharf_ops::project::Project;
@@ -92,8 +93,11 @@ async fn stay_up(project: &Project, stack: &Stack, endpoints: &Endpoints) -> Res
         let lines = tail.next().await.with_context(|| {
             format!("the local stack has ended. Its last words:\n{}", stack.emulator().last_words())
         })?;
-        for line in lines {
-            show(&line);
+        for line in &lines {
+            show(line);
+        }
+        if let Err(error) = embedded_metrics::put(&stack.facts().configuration(), &lines).await {
+            println!("{}  {error:#}", time_of_day(now()));
         }
     }
     println!("\nstopping the local stack");

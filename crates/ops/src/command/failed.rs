@@ -61,7 +61,7 @@ pub async fn run(project: &Project, arguments: &Arguments) -> Result<()> {
     if let Some(more) = more(&listing) {
         println!("{more}");
     }
-    let stage = arguments.target.again();
+    let stage = deployment.again();
     let one = format!("{} {}{stage}", newest.endpoint, shell_word(&newest.id));
     let endpoint = arguments.endpoint.as_ref().map(|endpoint| format!(" --endpoint {endpoint}")).unwrap_or_default();
     let since = arguments.since.map(|since| format!(" --since {since}")).unwrap_or_default();

@@ -20,6 +20,7 @@ mod forget;
 mod pause;
 mod resume;
 mod redrive;
+mod secret;
 mod open;
 mod providers;
 mod check;
@@ -53,6 +54,8 @@ enum Command {
     Resume(resume::Arguments),
     /// Moves what lies in the dead-letter queue back into the queue
     Redrive(redrive::Arguments),
+    /// Lists and changes the endpoints' secrets
+    Secret(secret::Arguments),
     /// Opens an endpoint for a secret that its sender brings along
     Open(open::Arguments),
     /// Lists the providers, or shows one in full
@@ -80,6 +83,7 @@ async fn main() -> ExitCode {
             Command::Pause(arguments) => pause::run(&project, &arguments).await,
             Command::Resume(arguments) => resume::run(&project, &arguments).await,
             Command::Redrive(arguments) => redrive::run(&project, &arguments).await,
+            Command::Secret(arguments) => secret::run(&project, &arguments).await,
             Command::Open(arguments) => open::run(&project, &arguments).await,
             Command::Providers(arguments) => providers::run(&arguments),
             Command::Check(arguments) => check::run(&project, &arguments),
@@ -117,11 +121,6 @@ impl Target {
             Facts::read(project)?.endpoint(endpoint)?;
         }
         self.deployment(project).await
-    }
-
-    /// What a command that is suggested needs to be about the same deployment.
-    fn again(&self) -> String {
-        self.stage.as_ref().map(|stage| format!(" --stage {stage}")).unwrap_or_default()
     }
 }
 

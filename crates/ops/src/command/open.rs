@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use wharf_ops::opening;
 use wharf_ops::project::Project;
-use wharf_webhook::provider::Check;
+use wharf_ops::secrets::Origin;
 
 use crate::{Target, now};
 
@@ -34,8 +34,7 @@ pub async fn run(project: &Project, arguments: &Arguments) -> Result<()> {
     let (name, minutes) = (&arguments.endpoint, arguments.minutes);
     let endpoint = endpoints.get(name).with_context(|| format!("endpoints.toml has no endpoint {name:?}"))?;
     let title = endpoint.terms.provider.title;
-    let offers = |check: &Check| matches!(check, Check::OffersSecret(_));
-    if !endpoint.terms.provider.handshakes.iter().any(|handshake| offers(&handshake.check)) {
+    if Origin::of(endpoint) != Origin::Handshake {
         bail!("{title} brings no secret of its own: you give it one, or copy the one that it shows you");
     }
     let deployment = arguments.target.deployment_with(project, name).await?;

@@ -50,7 +50,7 @@ pub async fn run(project: &Project, arguments: &Arguments) -> Result<()> {
     pause(&deployment).await?;
     println!("it is paused; about {} messages are in the queue", in_queue(&deployment).await?);
     println!("{}", retention());
-    println!("go on: cargo ops resume --execute{}", arguments.target.again());
+    println!("go on: cargo ops resume --execute{}", deployment.again());
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use wharf_ops::project::Project;
 use wharf_ops::samples::Sample;
+use wharf_ops::secrets;
 use wharf_ops::stack::Facts;
 use wharf_webhook::judgement::stated;
 use wharf_webhook::request::Request;
@@ -62,9 +63,10 @@ pub async fn run(project: &Project, arguments: &Arguments) -> Result<()> {
             })?;
             let local = facts.endpoint(&endpoint.name)?;
             let title = endpoint.terms.provider.title;
-            let secret = local.secret.clone().with_context(|| {
-                format!("nobody can play {title}: it signs with a private key, or with credentials that are not ours")
-            })?;
+            if !endpoint.terms.scheme.can_sign() {
+                bail!("nobody can play {title}: it signs with a private key, or with credentials that are not ours");
+            }
+            let secret = secrets::senders(&facts.deployment(), endpoint, local.secret.as_deref()).await?;
             (url.clone().unwrap_or_else(|| local.url.clone()), local.signed_url.clone(), secret)
         }
     };

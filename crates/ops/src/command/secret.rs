@@ -1,0 +1,458 @@
+//! `cargo ops secret`: lists and changes the endpoints' secrets.
+
+use std::io::{IsTerminal, Read};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand};
+use wharf_ops::deployment::Deployment;
+use wharf_ops::project::Project;
+use wharf_ops::secret_use::{IN_USE_SECONDS, Use};
+use wharf_ops::secrets::{self, Change, Dropped, EndpointSecrets, NewSecret, Origin};
+use wharf_webhook::clock::UnixSeconds;
+use wharf_webhook::endpoints::{Endpoint, Endpoints};
+use wharf_webhook::limits::{SECRET_REFRESH_SECONDS, SECRET_TTL_SECONDS};
+use wharf_webhook::provider::generic::GENERIC;
+
+use crate::{Target, nothing_was_changed, now};
+
+/// The most that is read from standard input, in bytes: SSM takes 4 KB, Secrets Manager 64.
+const STDIN_BYTES_MAX: u64 = 64 * 1024;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+To change a secret without losing an event: add the new one, wait 5 minutes, enter it at the sender, and drop the old one \
+when nothing matches it any more. All that an endpoint has are valid until then.
+
+Examples:
+  cargo ops secret list --stage production                       what each endpoint has
+  cargo ops secret set stripe --stdin --execute < secret.txt     the one that Stripe shows you
+  cargo ops secret add github --execute                          a new one, shown once
+  cargo ops secret drop github --execute                         the oldest, if it is not used")]
+pub struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Lists how many secrets each endpoint has, when they changed, and whether an older one is still used
+    List(ListArguments),
+    /// Gives an endpoint its only secret
+    Set(SetArguments),
+    /// Gives an endpoint a new secret; those that it has stay valid
+    Add(AddArguments),
+    /// Takes an endpoint's oldest secret away, unless it is still used
+    Drop(DropArguments),
+}
+
+#[derive(Debug, Args)]
+struct ListArguments {
+    /// An endpoint of endpoints.toml; without it all of them
+    endpoint: Option<String>,
+    #[command(flatten)]
+    target: Target,
+    /// Prints JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cargo ops secret set partner                                   shows what it would do
+  cargo ops secret set partner --execute                         makes one up, and shows it once
+  cargo ops secret set stripe --stdin --execute < secret.txt     the one that Stripe shows you")]
+struct SetArguments {
+    #[command(flatten)]
+    new: NewArguments,
+    /// Even if deliveries were signed with the one that it replaces within the last day
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cargo ops secret add github                                    shows what it would do
+  cargo ops secret add github --execute                          makes one up, and shows it once
+  cargo ops secret add stripe --stdin --execute < secret.txt     the one that Stripe shows you")]
+struct AddArguments {
+    #[command(flatten)]
+    new: NewArguments,
+}
+
+/// Where a secret is to go, and where it comes from. It is no argument: other users of a machine see those, and shells keep
+/// them.
+#[derive(Debug, Args)]
+struct NewArguments {
+    /// An endpoint of endpoints.toml
+    endpoint: String,
+    /// Takes the secret from standard input, instead of making one up
+    #[arg(long)]
+    stdin: bool,
+    #[command(flatten)]
+    target: Target,
+    /// Does it, instead of showing what it would do
+    #[arg(long)]
+    execute: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cargo ops secret drop github                          shows what it would do
+  cargo ops secret drop github --execute                drops the oldest one
+  cargo ops secret drop github --all-but-newest --execute --stage production")]
+struct DropArguments {
+    /// An endpoint of endpoints.toml
+    endpoint: String,
+    /// All secrets but the newest one, instead of the oldest one
+    #[arg(long)]
+    all_but_newest: bool,
+    /// Even if an older secret matched within the last day
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    target: Target,
+    /// Does it, instead of showing what it would do
+    #[arg(long)]
+    execute: bool,
+}
+
+pub async fn run(project: &Project, arguments: &Arguments) -> Result<()> {
+    let endpoints = project.endpoints()?;
+    match &arguments.action {
+        Action::List(arguments) => list(project, &endpoints, arguments).await,
+        Action::Set(arguments) => set(project, &endpoints, arguments).await,
+        Action::Add(arguments) => add(project, &endpoints, arguments).await,
+        Action::Drop(arguments) => drop_older(project, &endpoints, arguments).await,
+    }
+}
+
+async fn list(project: &Project, endpoints: &Endpoints, arguments: &ListArguments) -> Result<()> {
+    let chosen = arguments.endpoint.as_deref().map(|name| find(endpoints, name)).transpose()?;
+    let deployment = match &arguments.endpoint {
+        Some(name) => arguments.target.deployment_with(project, name).await?,
+        None => arguments.target.deployment(project).await?,
+    };
+    let now = now().seconds();
+    let listed = match chosen {
+        Some(endpoint) => secrets::list(&deployment, [endpoint].into_iter(), now).await?,
+        None => secrets::list(&deployment, endpoints.iter(), now).await?,
+    };
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&listed)?);
+        return Ok(());
+    }
+    let width = listed.iter().map(|secrets| secrets.endpoint.len()).max().unwrap_or_default();
+    for secrets in &listed {
+        let endpoint = find(endpoints, &secrets.endpoint)?;
+        for (index, line) in lines(endpoint, secrets, &deployment.again(), now).iter().enumerate() {
+            let name = if index == 0 { secrets.endpoint.as_str() } else { "" };
+            println!("{name:width$}  {line}");
+        }
+    }
+    Ok(())
+}
+
+/// What is said of one endpoint.
+fn lines(endpoint: &Endpoint, secrets: &EndpointSecrets, again: &str, now: UnixSeconds) -> Vec<String> {
+    let name = &endpoint.name;
+    let Some(kept_in) = &secrets.kept_in else {
+        return vec![format!("needs no secret: {} publishes its key", endpoint.terms.provider.title)];
+    };
+    let ago = |at: UnixSeconds| span(now.0.saturating_sub(at.0));
+    let mut lines = vec![match secrets.changed_at {
+        Some(at) => format!("{}, changed {at} ({} ago)", count(secrets.count), ago(at)),
+        None => count(secrets.count),
+    }];
+    if let Some(problem) = &secrets.problem {
+        let problem = if secrets.count == 0 { String::new() } else { format!("{kept_in} cannot be used: {problem}. ") };
+        lines.push(format!("{problem}It answers 503 until it has one: {}", mend(endpoint, again)));
+    }
+    lines.extend(secrets.older.map(|used| match used {
+        Use::No => format!(
+            "nothing matched an older one within the last day. If its sender was switched, drop the oldest: cargo ops \
+             secret drop {name} --execute{again}"
+        ),
+        Use::Yes { last } => {
+            format!("an older one matched in the minute of {last} ({} ago): its sender still uses it", ago(last))
+        }
+        Use::Perhaps { last } => format!(
+            "an older one may be in use: it may have been the newest when a delivery was accepted, in the minute of \
+             {last} ({} ago)",
+            ago(last)
+        ),
+    }));
+    lines.extend(
+        secrets.older_unknown.as_ref().map(|why| format!("whether an older one is in use is not known: {why}")),
+    );
+    lines
+}
+
+/// The command by which an endpoint without a usable secret is given one.
+fn mend(endpoint: &Endpoint, again: &str) -> String {
+    let name = &endpoint.name;
+    let given = format!("cargo ops secret set {name} --stdin --execute{again} < secret.txt");
+    match Origin::of(endpoint) {
+        Origin::Either => {
+            format!(
+                "cargo ops secret set {name} --execute{again}, or, with one that {} shows you, {given}",
+                sender(endpoint)
+            )
+        }
+        Origin::Sender => given,
+        Origin::Handshake => format!("cargo ops open {name}{again}"),
+    }
+}
+
+async fn set(project: &Project, endpoints: &Endpoints, arguments: &SetArguments) -> Result<()> {
+    let new = &arguments.new;
+    let endpoint = find(endpoints, &new.endpoint)?;
+    let deployment = new.target.deployment_with(project, &endpoint.name).await?;
+    let found = secrets::read(&deployment, endpoint).await?;
+    let secret = new.secret(endpoint)?;
+    let change = secrets::set(endpoint, found, &secret)?;
+    if !arguments.force {
+        secrets::require_unused(&deployment, endpoint, &change, now().seconds()).await?;
+    }
+    say(&deployment, endpoint, &change);
+    match change.before() {
+        0 => println!("{} becomes its first", new.what()),
+        _ => println!("{} becomes its only one, and what is signed with another is {}", new.what(), refused()),
+    }
+    if !new.execute {
+        nothing_was_changed();
+        return Ok(());
+    }
+    secrets::make(&deployment, endpoint, &change).await?;
+    new.show(endpoint, &secret);
+    println!("{}", accepted());
+    Ok(())
+}
+
+async fn add(project: &Project, endpoints: &Endpoints, arguments: &AddArguments) -> Result<()> {
+    let new = &arguments.new;
+    let endpoint = find(endpoints, &new.endpoint)?;
+    let deployment = new.target.deployment_with(project, &endpoint.name).await?;
+    let found = secrets::read(&deployment, endpoint).await?;
+    let secret = new.secret(endpoint)?;
+    let change = secrets::add(endpoint, found, &secret)?;
+    say(&deployment, endpoint, &change);
+    println!("{} becomes its newest, and all are valid until they are dropped", new.what());
+    if !new.execute {
+        nothing_was_changed();
+        return Ok(());
+    }
+    secrets::make(&deployment, endpoint, &change).await?;
+    new.show(endpoint, &secret);
+    if change.before() == 0 {
+        println!("{}", accepted());
+        return Ok(());
+    }
+    let (name, again) = (&endpoint.name, deployment.again());
+    println!(
+        "1. wait {} minutes, until {}: it is valid everywhere then. Sooner, the first delivery that is signed with it may be \
+         refused, and within {SECRET_REFRESH_SECONDS} s none any more",
+        SECRET_TTL_SECONDS / 60,
+        now().seconds().plus(SECRET_TTL_SECONDS)
+    );
+    println!("2. have {} sign with it", sender(endpoint));
+    println!("3. a day after an older one matched last: cargo ops secret drop {name} --execute{again}");
+    println!("   when that was: cargo ops secret list {name}{again}");
+    Ok(())
+}
+
+async fn drop_older(project: &Project, endpoints: &Endpoints, arguments: &DropArguments) -> Result<()> {
+    let endpoint = find(endpoints, &arguments.endpoint)?;
+    let deployment = arguments.target.deployment_with(project, &endpoint.name).await?;
+    let found = secrets::read(&deployment, endpoint).await?;
+    let dropped = if arguments.all_but_newest { Dropped::AllButNewest } else { Dropped::Oldest };
+    let change = secrets::drop_older(endpoint, found, dropped)?;
+    if !arguments.force {
+        secrets::require_unused(&deployment, endpoint, &change, now().seconds()).await?;
+    }
+    say(&deployment, endpoint, &change);
+    let which = match dropped {
+        Dropped::Oldest => "the oldest is",
+        Dropped::AllButNewest => "all but the newest are",
+    };
+    println!("{which} dropped, and what is signed with it is {}", refused());
+    if !arguments.execute {
+        nothing_was_changed();
+        return Ok(());
+    }
+    secrets::make(&deployment, endpoint, &change).await?;
+    println!("done: {} left", change.after());
+    Ok(())
+}
+
+/// What an endpoint has, before anything is changed.
+fn say(deployment: &Deployment, endpoint: &Endpoint, change: &Change) {
+    println!("{} of {} has {}", endpoint.name, deployment.name(), count(change.before()));
+}
+
+fn count(secrets: usize) -> String {
+    match secrets {
+        0 => "no secret".to_owned(),
+        1 => "1 secret".to_owned(),
+        _ => format!("{secrets} secrets"),
+    }
+}
+
+/// What happens to what is signed with an endpoint's first secret, or its only one.
+fn accepted() -> String {
+    format!("deliveries that are signed with it are accepted within {SECRET_REFRESH_SECONDS} s")
+}
+
+/// What happens to what is signed with a secret that was taken away.
+fn refused() -> String {
+    format!("refused within {} minutes", SECRET_TTL_SECONDS / 60)
+}
+
+impl NewArguments {
+    /// The secret that is meant.
+    fn secret(&self, endpoint: &Endpoint) -> Result<NewSecret> {
+        if !self.stdin {
+            return NewSecret::generated(endpoint);
+        }
+        if std::io::stdin().is_terminal() {
+            eprintln!("reading the secret from the terminal, which shows it; better: --stdin < secret.txt");
+        }
+        let mut text = String::new();
+        let read = std::io::stdin().take(STDIN_BYTES_MAX + 1).read_to_string(&mut text);
+        // What could not be read may be a part of the secret: it is not shown.
+        read.ok().context("cannot read a secret from standard input: it must be text")?;
+        if text.len() as u64 > STDIN_BYTES_MAX {
+            bail!("standard input has more than {STDIN_BYTES_MAX} bytes, and a secret is one line");
+        }
+        NewSecret::given(endpoint, &text)
+    }
+
+    /// As in a sentence.
+    fn what(&self) -> &'static str {
+        if self.stdin { "the one from standard input" } else { "one that is made up" }
+    }
+
+    /// Says that it is done, and shows a secret that nobody has yet.
+    fn show(&self, endpoint: &Endpoint, secret: &NewSecret) {
+        if self.stdin {
+            println!("done");
+        } else {
+            let sender = sender(endpoint);
+            println!("done. It is shown this once, to be entered at {sender}:\n\n{}\n", secret.reveal());
+        }
+    }
+}
+
+/// Who signs, as in a sentence.
+fn sender(endpoint: &Endpoint) -> &'static str {
+    let provider = endpoint.terms.provider;
+    if provider.name == GENERIC.name { "its sender" } else { provider.title }
+}
+
+fn find<'e>(endpoints: &'e Endpoints, name: &str) -> Result<&'e Endpoint> {
+    endpoints.get(name).filter(|endpoint| !endpoint.is_probe()).with_context(|| {
+        let names: Vec<_> = endpoints.iter().map(|endpoint| endpoint.name.as_str()).collect();
+        format!("endpoints.toml has no endpoint {name:?}; it has {}", names.join(", "))
+    })
+}
+
+/// A span of time in its largest whole unit, as in `3 h`.
+fn span(seconds: i64) -> String {
+    match seconds {
+        ..60 => format!("{} s", seconds.max(0)),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..IN_USE_SECONDS => format!("{} h", seconds / 3600),
+        IN_USE_SECONDS.. => format!("{} d", seconds / IN_USE_SECONDS),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixSeconds = UnixSeconds(1_754_000_040);
+
+    fn endpoint(provider: &str) -> Endpoint {
+        let text = format!("[endpoints.one]\nprovider = {provider:?}\n");
+        Endpoints::parse(&text).unwrap().get("one").unwrap().clone()
+    }
+
+    fn secrets(count: usize, older: Option<Use>) -> EndpointSecrets {
+        EndpointSecrets {
+            endpoint: "one".into(),
+            provider: "github".into(),
+            kept_in: Some("/wharf/production/one".into()),
+            count,
+            changed_at: (count > 0).then_some(NOW.plus(-7200)),
+            problem: None,
+            older,
+            older_unknown: None,
+        }
+    }
+
+    fn said(provider: &str, secrets: &EndpointSecrets) -> Vec<String> {
+        lines(&endpoint(provider), secrets, " --stage production", NOW)
+    }
+
+    #[test]
+    fn the_list_says_when_an_older_secret_matched_last_and_when_it_can_be_dropped() {
+        assert_eq!(said("github", &secrets(1, None)), ["1 secret, changed 2025-07-31T20:14:00Z (2 h ago)"]);
+        let two = |used| said("github", &secrets(2, Some(used))).remove(1);
+        assert_eq!(
+            two(Use::No),
+            "nothing matched an older one within the last day. If its sender was switched, drop the oldest: cargo ops secret \
+             drop one --execute --stage production"
+        );
+        assert_eq!(
+            two(Use::Yes { last: NOW.plus(-60) }),
+            "an older one matched in the minute of 2025-07-31T22:13:00Z (1 min ago): its sender still uses it"
+        );
+        assert_eq!(
+            two(Use::Perhaps { last: NOW.plus(-10_800) }),
+            "an older one may be in use: it may have been the newest when a delivery was accepted, in the minute of \
+             2025-07-31T19:14:00Z (3 h ago)"
+        );
+        let unknown = EndpointSecrets { older_unknown: Some("cannot read the metrics".into()), ..secrets(2, None) };
+        assert_eq!(said("github", &unknown)[1], "whether an older one is in use is not known: cannot read the metrics");
+    }
+
+    #[test]
+    fn an_endpoint_without_a_usable_secret_is_listed_with_the_command_that_mends_it() {
+        let none = EndpointSecrets { problem: Some("it has no secret".into()), ..secrets(0, None) };
+        let mended = |provider| said(provider, &none).join(". ");
+        assert_eq!(
+            mended("stripe"),
+            "no secret. It answers 503 until it has one: cargo ops secret set one --execute --stage production, or, with one \
+             that Stripe shows you, cargo ops secret set one --stdin --execute --stage production < secret.txt"
+        );
+        let text = "[endpoints.one]\nprovider = \"generic\"\nsignature = { header = \"X-Signature\" }\n";
+        let generic = Endpoints::parse(text).unwrap();
+        let mended_generic = mend(generic.get("one").unwrap(), "");
+        assert!(mended_generic.contains(", or, with one that its sender shows you, "), "{mended_generic}");
+        assert_eq!(
+            mended("discord"),
+            "no secret. It answers 503 until it has one: cargo ops secret set one --stdin --execute --stage production < \
+             secret.txt"
+        );
+        assert_eq!(
+            mended("asana"),
+            "no secret. It answers 503 until it has one: cargo ops open one --stage production"
+        );
+        let unusable = EndpointSecrets { problem: Some("line 2 is not hexadecimal".into()), ..secrets(2, None) };
+        assert!(
+            said("adyen", &unusable)[1].starts_with(
+                "/wharf/production/one cannot be used: line 2 is not hexadecimal. It answers 503 until it has one: cargo ops"
+            )
+        );
+        let needless = EndpointSecrets { kept_in: None, ..secrets(0, None) };
+        assert_eq!(said("github", &needless), ["needs no secret: GitHub publishes its key"]);
+    }
+
+    #[test]
+    fn a_span_is_told_in_its_largest_whole_unit() {
+        let spans = [-5, 59, 60, 3599, 3600, 86_399, 86_400, 200_000].map(span);
+        assert_eq!(spans, ["0 s", "59 s", "1 min", "59 min", "1 h", "23 h", "1 d", "2 d"]);
+    }
+}
