@@ -2,12 +2,7 @@
 //!
 //! The local stack ignores much of this (permissions, retention, throttling), so these assertions are all that holds it.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "what goes wrong in a test is a failure of the test"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "what goes wrong in a test is a failure of the test")]
 
 use std::collections::BTreeSet;
 
@@ -313,7 +308,7 @@ fn every_metric_of_ours_that_an_alarm_watches_is_one_that_a_function_reports() {
     assert_eq!(ours.len(), 5);
     for (name, alarm) in ours {
         let metric = Metric::ALL.into_iter().find(|metric| alarm["MetricName"] == metric.name());
-        let metric = metric.unwrap_or_else(|| panic!("{name} watches {}", alarm["MetricName"]));
+        let metric = metric.expect(name);
         assert!(metric.dimensions().contains(&&[Dimension::Stage][..]), "{name}");
         assert_eq!(alarm["Dimensions"], json!([{ "Name": "Stage", "Value": { "Ref": "Stage" } }]), "{name}");
     }

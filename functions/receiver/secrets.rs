@@ -150,8 +150,10 @@ impl SecretStore {
         let (with_copy, without) = SECRET_MILLIS_MAX;
         let has_copy = copies.get(&endpoint.name).is_some_and(|copy| copy.secrets.is_ok());
         let time = Duration::from_millis(if has_copy { with_copy } else { without }).min(time / 3);
-        let late = || Err(SdkError::timeout_error(format!("no answer within {} ms", time.as_millis())));
-        let answer = tokio::time::timeout(time, self.ask(&[endpoint])).await.unwrap_or_else(|_| late());
+        let answer = match tokio::time::timeout(time, self.ask(&[endpoint])).await {
+            Ok(answer) => answer,
+            Err(_) => Err(SdkError::timeout_error(format!("no answer within {} ms", time.as_millis()))),
+        };
         let copy = self.copy_of(endpoint, &answer, copies.get(&endpoint.name), now);
         let secrets = copy.secrets.clone();
         copies.insert(endpoint.name.clone(), copy);

@@ -107,7 +107,7 @@ async fn a_body_is_logged_only_where_its_endpoint_says_so_and_only_as_much_of_it
         assert!(shown.iter().all(|line| line["endpoint"] == "open"));
         assert_eq!(last["body_bytes"], body.len());
         assert_eq!(last["body"].as_str(), text);
-        assert_eq!(last["body_base64"].as_str().map(|shown| &shown[..4]), base64);
+        assert_eq!(last["body_base64"].as_str().and_then(|shown| shown.get(..4)), base64);
         assert!(last.to_string().len() < 24 * 1024);
     }
     let log = door.lambda.log();

@@ -121,6 +121,20 @@ fn minute(at: UnixSeconds) -> UnixSeconds {
 }
 
 #[tokio::test]
+async fn what_the_receiver_counts_keeps_an_old_secret_from_being_dropped() {
+    let wharf = Wharf::start_with_secrets(&[("github", "new\nold")]).await;
+    let oldest = How::Drop(Dropped::Oldest);
+    let tomorrow = now().seconds().plus(DAY + 360);
+    assert_eq!(wharf.objection_to("github", oldest, tomorrow).await, None);
+    let headers = wharf.signed_with("old", "github", &[("x-github-event", "push")], b"{}");
+    assert_eq!(wharf.post("github", headers, b"{}").await.status, 200);
+    wharf.logged("it is counted", |line| line.number("OlderSecretMatched").is_some()).await;
+    wharf.metrics_are_made().await;
+    let objection = wharf.objection_to("github", oldest, now().seconds()).await.unwrap();
+    assert!(objection.starts_with("an older secret of github matched in the minute of "), "{objection}");
+}
+
+#[tokio::test]
 async fn a_secret_is_rotated_as_documented_in_either_store() {
     let wharf = Wharf::start_with_secrets(&[("github", "old"), ("billing", "old")]).await;
     for endpoint in STORES {

@@ -97,7 +97,7 @@ async fn every_2xx_of_a_minute_without_sqs_lands_once() {
             0 => Fault::ServerError,
             1 => Fault::Throttled,
             2 => Fault::AnswerLost,
-            3 if call.number % 5 == 0 => Fault::Slow(Duration::from_secs(20)),
+            3 if call.number.is_multiple_of(5) => Fault::Slow(Duration::from_secs(20)),
             _ => Fault::Refused,
         },
         _ => Fault::None,
