@@ -19,7 +19,7 @@ use wharf_webhook::limits::{
     BODY_BYTES_MAX, HEADER_BYTES_ACCEPTED_MAX, LOGGED_BODY_BYTES_MAX, QUEUE_MILLIS_MAX, RECEIVER_TIMEOUT_SECONDS,
 };
 use wharf_webhook::message;
-use wharf_webhook::obfuscation::obfuscated;
+use wharf_webhook::obfuscation::{hidden, obfuscated};
 use wharf_webhook::request;
 use wharf_webhook::secret::Secrets;
 use wharf_webhook::signature::key;
@@ -260,8 +260,11 @@ fn log_request(endpoint: &Endpoint, request: &Request, headers: &HeaderMap, body
     let arrival_id = request.arrival_id();
     if tracing::enabled!(tracing::Level::DEBUG) {
         let shown = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
-            let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
-            (name.as_str().to_owned(), serde_json::Value::from(obfuscated(name.as_str(), &value)))
+            let (name, value) = (name.as_str(), String::from_utf8_lossy(value.as_bytes()));
+            // A sender's signature, or the secret itself, may stand in a header whose name does not say so.
+            let is_signature = endpoint.terms.scheme.has_signature_in(name);
+            let value = if is_signature { hidden(&value) } else { obfuscated(name, &value) };
+            (name.to_owned(), serde_json::Value::from(value))
         };
         let headers = serde_json::Value::Object(headers.iter().map(shown).collect()).to_string();
         let source = request.source().map(|source| source.to_string());

@@ -22,9 +22,14 @@ const SECRET_WORDS: [&str; 14] = [
 pub fn obfuscated(name: &str, value: &str) -> String {
     let name = name.to_ascii_lowercase();
     if SECRET_WORDS.iter().any(|word| name.contains(word)) {
-        return format!("(hidden: {} characters)", value.chars().count());
+        return hidden(value);
     }
     value.to_owned()
+}
+
+/// The length of a value that nobody may see.
+pub fn hidden(value: &str) -> String {
+    format!("(hidden: {} characters)", value.chars().count())
 }
 
 #[cfg(test)]

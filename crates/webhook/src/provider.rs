@@ -513,6 +513,16 @@ impl Scheme {
         }
     }
 
+    /// Whether signatures stand in this header, in lower case: its value may let in whoever knows it.
+    pub fn has_signature_in(&self, header: &str) -> bool {
+        match self.signature {
+            Place::Header(name) => header == name,
+            Place::Headers(names) => names.contains(&header),
+            Place::NumberedHeaders(prefix) => header.starts_with(prefix),
+            Place::Json(_) | Place::JsonEach { .. } | Place::Query(_) => false,
+        }
+    }
+
     /// Whether its key is fetched from where a request says that it is.
     pub fn publishes_key(&self) -> bool {
         match self.secret {
@@ -614,6 +624,17 @@ impl fmt::Display for Source {
 mod tests {
     use super::*;
     use crate::limits::RECORD_RETENTION_SECONDS;
+
+    #[test]
+    fn a_header_that_holds_signatures_is_known_by_its_scheme_whatever_its_name_says() {
+        let has_signature_in =
+            |provider: &str, header: &str| find(provider).unwrap().scheme(None).unwrap().has_signature_in(header);
+        assert!(has_signature_in("trello", "x-trello-webhook"));
+        assert!(has_signature_in("box", "box-signature-secondary"));
+        assert!(has_signature_in("docusign", "x-docusign-signature-7"));
+        assert!(!has_signature_in("box", "box-delivery-id"));
+        assert!(!has_signature_in("mailgun", "signature"));
+    }
 
     #[test]
     fn base64_is_read_with_and_without_padding() {
