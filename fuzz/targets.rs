@@ -1,5 +1,6 @@
-//! What each fuzz target does with its bytes, and what must hold whatever they are. The fuzzers (`fuzz_targets/`) and a
-//! plain test that replays the corpus (`crates/webhook/tests/corpus.rs`) run the same functions.
+//! What each fuzz target of the core does with its bytes, and what must hold whatever they are; `door.rs` says it of the
+//! receiver. The fuzzers (`fuzz_targets/`) and plain tests that replay the corpus (`crates/webhook/tests/corpus.rs`,
+//! `tests/corpus.rs`) run the same functions.
 //!
 //! A request is written so that a mutation changes one thing: some bytes that choose, then lines (the address; a letter for
 //! the header's name and its value, each), an empty line, and the body.
@@ -8,12 +9,14 @@ use std::sync::LazyLock;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use wharf_webhook::clock::{UnixMillis, UnixSeconds};
-use wharf_webhook::delivery::{Arrival, Delivery};
+use wharf_webhook::delivery::{Arrival, Delivery, Envelope};
 use wharf_webhook::endpoints::Endpoints;
 use wharf_webhook::handshake::{self, First};
 use wharf_webhook::judgement::{self, Verdict};
+use wharf_webhook::ledger::{self, Claimant, Meeting, State};
 use wharf_webhook::limits::{KEY_BYTES_MAX, SIGNATURES_MAX};
 use wharf_webhook::message::{self, Carried, MessageError};
+use wharf_webhook::policy::Policy;
 use wharf_webhook::provider::generic::{self, GENERIC, Parameters};
 use wharf_webhook::provider::{
     Algorithm, Condition, Content, Coverage, Encoding, PROVIDERS, Part, Place, Scheme, SecretForm, Setting, Source,
@@ -27,10 +30,12 @@ use wharf_webhook::signature::signing::{self, Outgoing};
 use wharf_webhook::terms::Terms;
 
 /// The clock, unless the bytes choose another: 2025-07-31T22:13:20Z, as in the conformance cases.
-const NOW: UnixSeconds = UnixSeconds(1_754_000_000);
+pub(crate) const NOW: UnixSeconds = UnixSeconds(1_754_000_000);
 
 /// Secrets that stand in no seed and not in the dictionary, so that whoever is let in by one has found a way around it.
 const SECRET: &str = "ef3aac326427f094a9b1ec2f7a3b79107e70fab5292951713ff6220638d1b0dc";
+/// The same where the secret itself is sent: the receiver compares secrets, which a fuzzer watches and so may learn the others.
+const TOKEN: &str = "28f735ea5af4bb10c3bea46790f00230e4c6d0996899ae1593dbabdd1154c36b";
 const SECRET_BASE64: &str = "30gq+2vEnbnxuWVdh93dBblIxN97+2zDBJi/9Ku/axE=";
 const OTHER_SECRET: &str = "6ff7404c92c95ca85421763cb41e7baa5dca141218609122a3da1456f785bf04";
 const OTHER_SECRET_BASE64: &str = "T+v++1uWiBqWprLzL8aYiu9dbLaoxwA3gJ4qDyu4HtE=";
@@ -53,19 +58,21 @@ const GENUINE: [&[u8]; 6] = [
     br#"{"type":"user.updated","data":{"id":1}}"#,
 ];
 
-const TOPIC: &str = "arn:aws:sns:us-west-2:123456789012:MyTopic";
+pub(crate) const TOPIC: &str = "arn:aws:sns:us-west-2:123456789012:MyTopic";
 const WEBHOOK_ID: &str = "1JE4291016473214C";
 const VERIFY_TOKEN: &str = "meatyhamhock";
-const METHODS: [&str; 8] = ["POST", "GET", "HEAD", "OPTIONS", "PUT", "post", "", "P\u{d6}ST"];
+pub(crate) const METHODS: [&str; 8] = ["POST", "GET", "HEAD", "OPTIONS", "PUT", "post", "", "P\u{d6}ST"];
 
 /// A scheme, and what an endpoint with it has.
-struct Sender {
-    terms: Terms,
-    secrets: Secrets,
+pub(crate) struct Sender {
+    pub(crate) terms: Terms,
+    pub(crate) secrets: Secrets,
     /// Another endpoint's.
-    others: Secrets,
+    pub(crate) others: Secrets,
+    /// The same as they are kept.
+    pub(crate) texts: [String; 2],
     /// The names of the headers that matter to it.
-    names: Vec<HeaderName>,
+    pub(crate) names: Vec<HeaderName>,
 }
 
 /// Every scheme of every provider in the table's order, then some that a configuration could supply.
@@ -97,7 +104,7 @@ fn configured(text: &str) -> Scheme {
     scheme.with_event_id(vec![id]).with_event_type(vec![kind])
 }
 
-fn sender(terms: Terms) -> Sender {
+pub(crate) fn sender(terms: Terms) -> Sender {
     let scheme = &terms.scheme;
     let (text, other) = match (scheme.algorithm, scheme.secret) {
         (Algorithm::Ed25519, SecretForm::Hex) => (ED25519_HEX.to_owned(), ED25519_HEX.to_owned()),
@@ -106,6 +113,7 @@ fn sender(terms: Terms) -> Sender {
         (Algorithm::RsaSha256 | Algorithm::RsaSha1, SecretForm::Base64) => {
             (RSA_BASE64.to_owned(), RSA_BASE64.to_owned())
         }
+        (Algorithm::Token, SecretForm::Utf8 | SecretForm::Hex) => (TOKEN.to_owned(), OTHER_SECRET.to_owned()),
         (_, SecretForm::Utf8 | SecretForm::Hex) => (format!("{SECRET}\n{OTHER_SECRET}00"), OTHER_SECRET.to_owned()),
         (_, SecretForm::Base64) => (SECRET_BASE64.to_owned(), OTHER_SECRET_BASE64.to_owned()),
         (_, SecretForm::StandardWebhooks) if scheme.with_public_key.is_some() => {
@@ -122,7 +130,8 @@ fn sender(terms: Terms) -> Sender {
             Secrets::parse(text, scheme).expect("a secret of the scheme's form")
         }
     };
-    Sender { secrets: parse(&text), others: parse(&other), names: header_names(&terms), terms }
+    let (secrets, others) = (parse(&text), parse(&other));
+    Sender { secrets, others, texts: [text, other], names: header_names(&terms), terms }
 }
 
 /// The names of all headers that can change how a request is judged.
@@ -175,18 +184,18 @@ fn header_names(terms: &Terms) -> Vec<HeaderName> {
 }
 
 /// What is left of the bytes.
-struct Rest<'a>(&'a [u8]);
+pub(crate) struct Rest<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Rest<'a> {
     /// The next byte; 0 where there is none.
-    fn byte(&mut self) -> u8 {
+    pub(crate) fn byte(&mut self) -> u8 {
         let Some((first, rest)) = self.0.split_first() else { return 0 };
         self.0 = rest;
         *first
     }
 
     /// Up to the next line feed, which is left out.
-    fn line(&mut self) -> &'a [u8] {
+    pub(crate) fn line(&mut self) -> &'a [u8] {
         let end = self.0.iter().position(|byte| *byte == b'\n');
         let (line, rest) = self.0.split_at(end.unwrap_or(self.0.len()));
         self.0 = rest.get(1..).unwrap_or_default();
@@ -194,7 +203,7 @@ impl<'a> Rest<'a> {
     }
 
     /// One of these; letters choose in their order.
-    fn choose<'i, T>(&mut self, items: &'i [T]) -> Option<&'i T> {
+    pub(crate) fn choose<'i, T>(&mut self, items: &'i [T]) -> Option<&'i T> {
         chosen(items, self.byte())
     }
 
@@ -205,7 +214,7 @@ impl<'a> Rest<'a> {
     }
 
     /// Headers of these names, up to an empty line.
-    fn headers(&mut self, names: &[HeaderName]) -> HeaderMap {
+    pub(crate) fn headers(&mut self, names: &[HeaderName]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         while let Some((choice, value)) = self.line().split_first() {
             if let (Some(name), Ok(value)) = (chosen(names, *choice), HeaderValue::from_bytes(value)) {
@@ -247,12 +256,16 @@ fn assert_loggable(refusal: &Refusal) {
     assert!(!holds_secret(&text), "{text:?}");
 }
 
-/// Whether the secret stands in a text. No byte of it is compared alone: the fuzzer watches comparisons, and would learn it.
-fn holds_secret(text: &str) -> bool {
-    let stands_at =
-        |secret: &str, place: &[u8]| place.iter().zip(secret.bytes()).fold(0, |all, (a, b)| all | a ^ b) == 0;
-    let stands = |secret: &str| text.as_bytes().windows(secret.len()).any(|place| stands_at(secret, place));
-    stands(SECRET) || stands(SECRET_BASE64)
+/// Whether a secret stands in a text.
+pub(crate) fn holds_secret(text: &str) -> bool {
+    [SECRET, SECRET_BASE64, TOKEN].iter().any(|secret| holds(text, secret))
+}
+
+/// Whether something that only its owner knows stands in a text. No byte of it is compared alone: the fuzzer watches
+/// comparisons, and would learn it.
+pub(crate) fn holds(text: &str, secret: &str) -> bool {
+    let stands_at = |place: &[u8]| place.iter().zip(secret.bytes()).fold(0, |all, (a, b)| all | a ^ b) == 0;
+    text.as_bytes().windows(secret.len()).any(stands_at)
 }
 
 /// An address that will be fetched is the sender's own.
@@ -415,7 +428,7 @@ pub fn sign_then_judge(data: &[u8]) {
     }
 }
 
-fn is_form(outgoing: &Outgoing) -> bool {
+pub(crate) fn is_form(outgoing: &Outgoing) -> bool {
     let content_type = outgoing.headers.get("content-type").map_or(b"".as_slice(), HeaderValue::as_bytes);
     content_type.to_ascii_lowercase().windows(4).any(|word| word == b"form")
 }
@@ -736,13 +749,35 @@ pub fn message(data: &[u8]) {
             let envelope = carried.envelope();
             assert!((1..=KEY_BYTES_MAX).contains(&envelope.key().as_str().len()));
             assert!(!envelope.endpoint().is_empty());
-            if let Carried::Whole(delivery) = &carried
-                && is_of_four_digits(delivery.received_at())
-            {
-                assert_carried(delivery);
+            assert_met(envelope, text);
+            let is_writable = is_of_four_digits(envelope.received_at());
+            let whole = match carried {
+                Carried::Whole(delivery) => Some(delivery),
+                // Only the body that it refers to makes it whole.
+                Carried::Referring(referring) => referring.with_body(Vec::new()).ok(),
+            };
+            if let Some(delivery) = whole.filter(|_| is_writable) {
+                assert_carried(&delivery);
             }
         }
         Err(MessageError::NewerVersion { found }) => assert!(found > message::VERSION),
         Err(MessageError::Undecodable { problem }) => assert!(!problem.is_empty()),
     }
+}
+
+/// The ledger, which knows nothing of an event yet, meets its message: the record is found again by its key, and the event is
+/// processed, or waits for a person.
+fn assert_met(envelope: &Envelope, text: &str) {
+    let key = envelope.record_key();
+    // No endpoint of ours has the character that ends its name.
+    if !envelope.endpoint().contains('#') {
+        assert_eq!((key.endpoint(), &*key.idempotency_key()), (envelope.endpoint(), envelope.key().as_str()));
+    }
+    let claimant = Claimant { owner: "worker".to_owned(), lease_until: NOW.plus(35) };
+    let is_at_hand = match ledger::meet(None, &envelope.arriving(text), &Policy::default(), &claimant, NOW) {
+        Meeting::Run(write) => write.record.state == State::Processing,
+        Meeting::Settle(write) => write.record.state == State::Parked && write.record.message.as_deref() == Some(text),
+        Meeting::Duplicate { .. } | Meeting::Early { .. } => false,
+    };
+    assert!(is_at_hand);
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "the core does no IO, its tests read their corpus")]
 #![expect(clippy::expect_used, reason = "what fails here fails the test")]
 
+#[expect(dead_code, reason = "the receiver's target has some more of it")]
 #[path = "../../../fuzz/targets.rs"]
 mod targets;
 
