@@ -397,13 +397,13 @@ impl World {
             json!({ "Parameters": found.collect::<Vec<_>>() }).to_string()
         };
         let refusal = |code: &str| json!({ "__type": code, "message": "m" }).to_string();
-        match self.ssm {
-            Mood::Absent if names.iter().any(|name| name.contains("secretsmanager")) => {
-                respond(Mood::Refuses, String::new(), refusal("ParameterNotFound"))
-            }
-            Mood::Absent => respond(Mood::Well, answer(&[]), String::new()),
-            mood => respond(mood, answer(&names), refusal("AccessDeniedException")),
+        if self.ssm != Mood::Absent {
+            return respond(self.ssm, answer(&names), refusal("AccessDeniedException"));
         }
+        if names.iter().any(|name| name.contains("secretsmanager")) {
+            return respond(Mood::Refuses, String::new(), refusal("ParameterNotFound"));
+        }
+        respond(Mood::Well, answer(&[]), String::new())
     }
 }
 
