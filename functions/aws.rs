@@ -25,6 +25,22 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(2500);
 /// All tries of a call, within every function's time-out.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(8);
 
+/// What happened, in one line: an error of the SDK and its causes. Not more, which the SDK's own long form would show: the
+/// whole answer, and with it what the log must not have.
+pub fn cause(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let said = cause.to_string();
+        if !text.contains(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        source = cause.source();
+    }
+    text
+}
+
 /// The limits of a call that has only so much time: two tries of it, if the first one does not end by itself.
 pub fn timeouts(time: Duration) -> TimeoutConfig {
     TimeoutConfig::builder()

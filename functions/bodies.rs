@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aws_sdk_s3::error::{DisplayErrorContext, SdkError};
+use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::primitives::ByteStream;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -73,5 +73,5 @@ impl Bodies {
 }
 
 fn unavailable<E: std::error::Error + Send + Sync + 'static>(error: E) -> BodiesUnavailable {
-    BodiesUnavailable { cause: DisplayErrorContext(error).to_string() }
+    BodiesUnavailable { cause: aws::cause(&error) }
 }

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
@@ -18,6 +18,8 @@ use wharf_webhook::delivery::Envelope;
 use wharf_webhook::ledger::table::{self, Attribute, Expression, List, Unreadable};
 use wharf_webhook::ledger::{Record, RecordKey, Write};
 use wharf_webhook::limits::RECORD_RETENTION_SECONDS;
+
+use crate::aws;
 
 /// The table of records.
 #[derive(Debug, Clone)]
@@ -304,7 +306,7 @@ fn error_text(error: &TransactWriteItemsError) -> String {
 }
 
 fn unavailable<E: std::error::Error + Send + Sync + 'static>(error: E) -> LedgerError {
-    LedgerError::Unavailable { cause: DisplayErrorContext(error).to_string() }
+    LedgerError::Unavailable { cause: aws::cause(&error) }
 }
 
 fn item(key: &RecordKey, record: &Record) -> Item {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aws_sdk_sqs::error::{DisplayErrorContext, ProvideErrorMetadata};
+use aws_sdk_sqs::error::ProvideErrorMetadata;
 use aws_sdk_sqs::operation::send_message::builders::SendMessageFluentBuilder;
 use aws_sdk_sqs::types::{
     ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, MessageSystemAttributeNameForSends,
@@ -107,7 +107,7 @@ impl Queue {
             let entries: Result<Vec<_>, _> = entries.collect();
             let entries = entries.map_err(|error| unavailable(error.to_string()))?;
             let call = self.client.change_message_visibility_batch().queue_url(&self.url).set_entries(Some(entries));
-            let answer = call.send().await.map_err(|error| unavailable(DisplayErrorContext(error).to_string()))?;
+            let answer = call.send().await.map_err(|error| unavailable(aws::cause(&error)))?;
             if let Some(failed) = answer.failed().first() {
                 return Err(unavailable(format!("{} {}", failed.code(), failed.message().unwrap_or_default())));
             }
@@ -128,7 +128,7 @@ impl Queue {
             let entries: Result<Vec<_>, _> = entries.collect();
             let entries = entries.map_err(|error| unavailable(error.to_string()))?;
             let call = self.client.delete_message_batch().queue_url(&self.url).set_entries(Some(entries));
-            let answer = call.send().await.map_err(|error| unavailable(DisplayErrorContext(error).to_string()))?;
+            let answer = call.send().await.map_err(|error| unavailable(aws::cause(&error)))?;
             if let Some(failed) = answer.failed().first() {
                 return Err(unavailable(format!("{} {}", failed.code(), failed.message().unwrap_or_default())));
             }
@@ -145,7 +145,7 @@ type Sent = Result<
 fn sent(answer: Sent) -> Result<String, SendError> {
     answer.map(|sent| sent.message_id.unwrap_or_default()).map_err(|error| {
         let is_refusal = error.code().is_some_and(|code| REFUSALS.contains(&code));
-        let cause = DisplayErrorContext(error).to_string();
+        let cause = aws::cause(&error);
         if is_refusal { SendError::Refused { cause } } else { SendError::Unavailable { cause } }
     })
 }

@@ -11,7 +11,7 @@
 
 use std::time::Duration;
 
-use aws_sdk_s3::error::{DisplayErrorContext, SdkError};
+use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::primitives::ByteStream;
 use thiserror::Error;
 use wharf_webhook::clock::UnixSeconds;
@@ -135,7 +135,7 @@ impl Spool {
 }
 
 fn unavailable<E: std::error::Error + Send + Sync + 'static>(error: E) -> SpoolUnavailable {
-    SpoolUnavailable { cause: DisplayErrorContext(error).to_string() }
+    SpoolUnavailable { cause: aws::cause(&error) }
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! Where a message goes that can never be processed: it never reaches the ledger, so this queue is its record.
 
-use aws_sdk_sqs::error::DisplayErrorContext;
 use aws_sdk_sqs::types::MessageAttributeValue;
 use thiserror::Error;
+
+use crate::aws;
 
 /// The dead-letter queue.
 #[derive(Debug)]
@@ -39,6 +40,6 @@ impl DeadLetterQueue {
         let body = if body.is_empty() { " " } else { body };
         let call = self.client.send_message().queue_url(&self.url).message_body(body);
         let sent = call.message_attributes("reason", reason).send().await;
-        sent.map(|_| ()).map_err(|error| cause(DisplayErrorContext(error).to_string()))
+        sent.map(|_| ()).map_err(|error| cause(aws::cause(&error)))
     }
 }

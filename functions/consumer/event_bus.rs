@@ -3,7 +3,7 @@
 //! An event goes there at least once: a worker may die after EventBridge took it and before the ledger knows. So it carries
 //! its key and replay number, by which the next one can tell repetitions.
 
-use aws_sdk_eventbridge::error::{DisplayErrorContext, ProvideErrorMetadata};
+use aws_sdk_eventbridge::error::ProvideErrorMetadata;
 use aws_sdk_eventbridge::primitives::DateTime;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use base64::Engine;
@@ -14,6 +14,8 @@ use thiserror::Error;
 use wharf_webhook::delivery::{Delivery, Envelope};
 use wharf_webhook::ledger::Record;
 use wharf_webhook::message::{Carried, Referring};
+
+use crate::aws;
 
 /// What `source` begins with; the endpoint's name follows. A rule matches one endpoint by the whole, or all by the prefix.
 const SOURCE_PREFIX: &str = "wharf.";
@@ -102,8 +104,8 @@ impl EventBus {
             .build();
         let answer = self.client.put_events().entries(entry).send().await;
         let answer = answer.map_err(|error| match error.as_service_error().and_then(ProvideErrorMetadata::code) {
-            Some("ValidationException") => refused(DisplayErrorContext(&error).to_string()),
-            _ => EventBusError::Unavailable { cause: DisplayErrorContext(&error).to_string() },
+            Some("ValidationException") => refused(aws::cause(&error)),
+            _ => EventBusError::Unavailable { cause: aws::cause(&error) },
         })?;
         // A call that succeeds may have put nothing: each entry has its own outcome.
         let Some(entry) = answer.entries().first().filter(|entry| entry.event_id().is_none()) else { return Ok(()) };

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use aws_sdk_ssm::error::{DisplayErrorContext, SdkError};
+use aws_sdk_ssm::error::SdkError;
 use aws_sdk_ssm::types::ParameterType;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -18,6 +18,7 @@ use wharf_webhook::probe;
 use wharf_webhook::secret::{SecretError, Secrets};
 use wharf_webhook::signature::signing::{self, Outgoing, SigningError};
 
+use crate::aws;
 use crate::web::{self, Web};
 
 /// How much of an answer is read, in bytes.
@@ -127,7 +128,7 @@ impl Probe {
 
     async fn read(&self, name: &str) -> Result<Option<String>, String> {
         let call = self.ssm.get_parameters().names(name).with_decryption(true).send().await;
-        let found = call.map_err(|error| DisplayErrorContext(error).to_string())?;
+        let found = call.map_err(|error| aws::cause(&error))?;
         Ok(found.parameters().first().and_then(|parameter| parameter.value()).map(str::to_owned))
     }
 
@@ -141,7 +142,7 @@ impl Probe {
                 let found = self.read(name).await?;
                 found.ok_or_else(|| "it exists, and is not there".to_owned())
             }
-            Err(error) => Err(DisplayErrorContext(error).to_string()),
+            Err(error) => Err(aws::cause(&error)),
         }
     }
 }

@@ -7,13 +7,15 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_ssm::error::{DisplayErrorContext, SdkError};
+use aws_sdk_ssm::error::SdkError;
 use aws_sdk_ssm::types::ParameterType;
 use thiserror::Error;
 use tokio::sync::Mutex;
 use wharf_webhook::clock::UnixSeconds;
 use wharf_webhook::endpoints::Endpoint;
 use wharf_webhook::limits::OPENING_RETRY_SECONDS;
+
+use crate::aws;
 
 /// Which endpoints are open, and the way to keep what is offered to them.
 #[derive(Debug)]
@@ -83,7 +85,7 @@ impl Openings {
             Err(SdkError::ServiceError(error)) if error.err().is_parameter_already_exists() => {
                 Err(NotKept::AlreadyOffered { endpoint: endpoint.name.clone() })
             }
-            Err(error) => Err(NotKept::Unavailable { cause: DisplayErrorContext(error).to_string() }),
+            Err(error) => Err(NotKept::Unavailable { cause: aws::cause(&error) }),
         }
     }
 
@@ -97,7 +99,7 @@ impl Openings {
         }
         let name = format!("{}{}/opening", self.prefix, endpoint.name);
         let answer = self.client.get_parameters().names(name).send().await;
-        let found = answer.map_err(|error| NotKept::Unavailable { cause: DisplayErrorContext(error).to_string() })?;
+        let found = answer.map_err(|error| NotKept::Unavailable { cause: aws::cause(&error) })?;
         let value = found.parameters().first().and_then(|parameter| parameter.value());
         let until = UnixSeconds(value.and_then(|value| value.trim().parse().ok()).unwrap_or(i64::MIN));
         known.insert(endpoint.name.clone(), Known { asked_at: now, until });

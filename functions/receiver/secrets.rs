@@ -10,7 +10,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use aws_sdk_ssm::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_ssm::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ssm::operation::get_parameters::{GetParametersError, GetParametersOutput};
 use futures_util::future::join_all;
 use thiserror::Error;
@@ -19,6 +19,8 @@ use wharf_webhook::clock::UnixSeconds;
 use wharf_webhook::endpoints::{self, Endpoint, Endpoints};
 use wharf_webhook::limits::{SECRET_MILLIS_MAX, SECRET_REFRESH_SECONDS, SECRET_RETRY_SECONDS, SECRET_TTL_SECONDS};
 use wharf_webhook::secret::{SecretError, Secrets};
+
+use crate::aws;
 
 /// How many names `GetParameters` takes.
 const NAMES_MAX: usize = 10;
@@ -201,20 +203,20 @@ impl SecretStore {
                 unavailable(SECRET_REFRESH_SECONDS, SecretsUnavailable::Absent { name })
             }
             Err(error) if error.code() == Some("AccessDeniedException") => {
-                let cause = DisplayErrorContext(error).to_string();
+                let cause = aws::cause(error);
                 unavailable(SECRET_REFRESH_SECONDS, SecretsUnavailable::Denied { name, cause })
             }
             Err(error) => match earlier.map(|copy| &copy.secrets) {
                 Some(Ok(secrets)) => {
                     tracing::warn!(
                         endpoint = endpoint.name,
-                        cause = %DisplayErrorContext(error),
+                        cause = aws::cause(error),
                         "SSM cannot be reached: the earlier copy of the secrets serves on"
                     );
                     Copy { usable_seconds: SECRET_REFRESH_SECONDS, ..known(secrets.clone()) }
                 }
                 Some(Err(_)) | None => {
-                    let cause = DisplayErrorContext(error).to_string();
+                    let cause = aws::cause(error);
                     unavailable(SECRET_RETRY_SECONDS, SecretsUnavailable::Unreachable { name, cause })
                 }
             },
