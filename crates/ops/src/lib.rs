@@ -5,6 +5,8 @@
 //! | [`project`] | where things are in a checkout |
 //! | [`python`] | Python programs of pinned versions, in the target folder |
 //! | [`template`] | the template, expanded as CloudFormation would, and linted |
+//! | [`samconfig`] | the stages' parameters |
+//! | [`endpoint_alarms`] | the alarms that endpoints have of their own |
 //! | [`package`] | a function's zip |
 //! | [`emulator`] | the emulator of AWS, as a process |
 //! | [`stack`] | the local stack: the real template and the real binaries on the emulator |
@@ -34,6 +36,8 @@
 pub mod project;
 pub mod python;
 pub mod template;
+pub mod samconfig;
+pub mod endpoint_alarms;
 pub mod package;
 pub mod emulator;
 pub mod stack;

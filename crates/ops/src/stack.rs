@@ -15,6 +15,7 @@ use wharf_webhook::endpoints::Endpoints;
 use crate::aws;
 use crate::deployment::stack_name;
 use crate::emulator::{ACCESS_KEY_ID, Emulator, Port, REGION, SECRET_ACCESS_KEY};
+use crate::endpoint_alarms;
 use crate::package;
 use crate::project::Project;
 use crate::secret_store::{self, Place};
@@ -42,6 +43,13 @@ pub struct Options {
     pub housekeeper: PathBuf,
     /// Secrets that are given; every other endpoint's is generated.
     pub secrets: BTreeMap<String, String>,
+}
+
+impl Options {
+    /// Each function's name and binary.
+    fn binaries(&self) -> [(&'static str, &Path); 3] {
+        [("receiver", &self.receiver), ("consumer", &self.consumer), ("housekeeper", &self.housekeeper)]
+    }
 }
 
 /// A local stack that is up. It ends when this is dropped, or when this process ends in any way.
@@ -106,10 +114,14 @@ impl Stack {
         progress("deploying infra/template.yaml with the functions' binaries");
         let configuration = configuration(&emulator.url());
         put_secrets(&configuration, &endpoints, &secrets).await?;
-        upload(&emulator, "receiver", &options.receiver, &options.endpoints).await?;
-        upload(&emulator, "consumer", &options.consumer, &options.endpoints).await?;
-        upload(&emulator, "housekeeper", &options.housekeeper, &options.endpoints).await?;
-        let template = template::with_code(project, |function| format!("s3://{CODE_BUCKET}/{function}.zip"))?;
+        for (function, binary) in options.binaries() {
+            upload(&emulator, &format!("{function}.zip"), package::zip(binary, &options.endpoints)?).await?;
+        }
+        let alarms =
+            upload(&emulator, "endpoint-alarms.yaml", endpoint_alarms::template(&endpoints).into_bytes()).await?;
+        let template = template::packaged(project, |function| format!("s3://{CODE_BUCKET}/{function}.zip"), &alarms)?;
+        // By its address: as text, CloudFormation takes 51,200 bytes.
+        let template = upload(&emulator, "template.yaml", template.into_bytes()).await?;
         let outputs = deploy(&configuration, &template)
             .await
             .with_context(|| format!("the emulator's last words:\n{}", emulator.last_words()))?;
@@ -276,27 +288,27 @@ async fn put_secrets(
     Ok(())
 }
 
-/// Puts a function's zip where the template's `CodeUri` points to. The emulator takes S3's requests unsigned.
-async fn upload(emulator: &Emulator, function: &str, binary: &Path, endpoints: &str) -> Result<()> {
-    let zip = package::zip(binary, endpoints)?;
+/// Puts what the template refers to into a bucket; where it is. The emulator takes S3's requests unsigned.
+async fn upload(emulator: &Emulator, name: &str, content: Vec<u8>) -> Result<String> {
     let bucket = format!("{}/{CODE_BUCKET}", emulator.url());
+    let url = format!("{bucket}/{name}");
     let client = reqwest::Client::new();
-    for (url, body) in [(bucket.clone(), Vec::new()), (format!("{bucket}/{function}.zip"), zip)] {
-        let answer = client.put(&url).body(body).send().await.with_context(|| format!("cannot upload to {url}"))?;
-        // The bucket is there from the second function on.
-        if !answer.status().is_success() && url != bucket {
+    for (url, body) in [(&bucket, Vec::new()), (&url, content)] {
+        let answer = client.put(url).body(body).send().await.with_context(|| format!("cannot upload to {url}"))?;
+        // The bucket is there from the second upload on.
+        if !answer.status().is_success() && *url != bucket {
             bail!("cannot upload to {url}: {}", answer.status());
         }
     }
-    Ok(())
+    Ok(url)
 }
 
-async fn deploy(configuration: &SdkConfig, template: &str) -> Result<BTreeMap<String, String>> {
+async fn deploy(configuration: &SdkConfig, template_url: &str) -> Result<BTreeMap<String, String>> {
     let cloudformation = aws_sdk_cloudformation::Client::new(configuration);
     cloudformation
         .create_stack()
         .stack_name(stack_name(STAGE))
-        .template_body(template)
+        .template_url(template_url)
         .parameters(Parameter::builder().parameter_key("Stage").parameter_value(STAGE).build())
         // The address that the emulator gives the API, from which the template takes the probe's, is no name of this machine.
         .parameters(Parameter::builder().parameter_key("Probe").parameter_value("off").build())

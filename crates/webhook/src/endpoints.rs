@@ -25,6 +25,8 @@
 //! | `source_ranges` | the addresses that requests may come from: `["192.30.252.0/22", "2a0a:a440::/29"]`; others are turned away. Absent: from anywhere |
 //! | `secret_store` | `"parameterstore"`, or `"secretsmanager"` for the secret `wharf/<stage>/<endpoint>` there. Absent: the parameter store |
 //! | `log_bodies` | `true`: what of its bodies fits goes into the log. Absent: nothing of them |
+//! | `alarm_refusals` | how many of its requests may be turned away within five minutes before an alarm tells. Absent: only the stage's alarm does |
+//! | `alarm_silence_hours` | how many hours may pass without a delivery before an alarm tells, up to 168. Absent: it may be silent for ever |
 //! | `signature` | `generic` only: the scheme, see [`crate::provider::generic`] |
 
 use std::borrow::Cow;
@@ -36,7 +38,9 @@ use ipnet::IpNet;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::limits::{ATTEMPTS_MAX, ENDPOINTS_MAX, KEEP_DAYS_MAX, SOURCE_RANGES_MAX, WAIT_SECONDS_MAX};
+use crate::limits::{
+    ALARM_SILENCE_HOURS_MAX, ATTEMPTS_MAX, ENDPOINTS_MAX, KEEP_DAYS_MAX, SOURCE_RANGES_MAX, WAIT_SECONDS_MAX,
+};
 use crate::policy::{Deliver, OnInterrupted, Policy, Retry};
 use crate::provider::generic::{self, GENERIC, PARAMETERS, Parameters};
 use crate::provider::{self, Check, IdRating, Provider, Scheme, Setting, Source};
@@ -80,6 +84,17 @@ pub struct Endpoint {
     pub source_ranges: Option<Vec<IpNet>>,
     /// Whether bodies go into the log.
     pub log_bodies: bool,
+    /// What an alarm of its own tells of.
+    pub alarms: Alarms,
+}
+
+/// What an endpoint's own alarms tell of; nothing, if it does not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Alarms {
+    /// More refusals than this within [`ALARM_REFUSALS_SECONDS`](crate::limits::ALARM_REFUSALS_SECONDS).
+    pub refusals: Option<i64>,
+    /// No delivery for so many hours.
+    pub silence_hours: Option<i64>,
 }
 
 /// Where an endpoint's secrets are.
@@ -145,6 +160,7 @@ impl Endpoint {
             secret_store: SecretStore::ParameterStore,
             source_ranges: None,
             log_bodies: false,
+            alarms: Alarms::default(),
         }
     }
 
@@ -319,7 +335,25 @@ impl Reader<'_> {
             secret_store,
             source_ranges,
             log_bodies: log_bodies.is_some_and(|(_, log)| log),
+            alarms: self.alarms(table),
         })
+    }
+
+    fn alarms(&mut self, table: &DeTable<'_>) -> Alarms {
+        let refusals = self.integer(table, "alarm_refusals");
+        if let Some((at, count)) = refusals
+            && count < 1
+        {
+            self.problem(at, format!("`alarm_refusals` is {count}, and must be 1 or more"));
+        }
+        let silence_hours = self.integer(table, "alarm_silence_hours");
+        if let Some((at, hours)) = silence_hours
+            && !(1..=ALARM_SILENCE_HOURS_MAX).contains(&hours)
+        {
+            let problem = format!("`alarm_silence_hours` is {hours}, and must be 1 to {ALARM_SILENCE_HOURS_MAX}");
+            self.problem(at, problem);
+        }
+        Alarms { refusals: refusals.map(|(_, count)| count), silence_hours: silence_hours.map(|(_, hours)| hours) }
     }
 
     fn secret_store(&mut self, table: &DeTable<'_>, terms: Option<&Terms>) -> SecretStore {
@@ -727,7 +761,7 @@ impl Reader<'_> {
 }
 
 /// All keys of an endpoint.
-const KEYS: [&str; 24] = [
+const KEYS: [&str; 26] = [
     "provider",
     "scheme",
     "events",
@@ -751,6 +785,8 @@ const KEYS: [&str; 24] = [
     "source_ranges",
     "secret_store",
     "log_bodies",
+    "alarm_refusals",
+    "alarm_silence_hours",
     "signature",
 ];
 
@@ -1044,6 +1080,15 @@ replay_guard = true
     }
 
     #[test]
+    fn an_endpoint_has_alarms_of_its_own_where_it_says_so() {
+        let text = "[endpoints.a]\nprovider = \"github\"\nalarm_refusals = 20\nalarm_silence_hours = 168\n[endpoints.b]\nprovider = \"github\"\n";
+        let endpoints = Endpoints::parse(text).unwrap();
+        let alarms = |name| endpoints.get(name).unwrap().alarms;
+        assert_eq!(alarms("a"), Alarms { refusals: Some(20), silence_hours: Some(168) });
+        assert_eq!(alarms("b"), Alarms::default());
+    }
+
+    #[test]
     fn what_the_door_is_told_and_cannot_be_meant_is_a_problem() {
         let cases = [
             (
@@ -1072,6 +1117,9 @@ replay_guard = true
                 "`secret_store`: Asana brings its secret along, which the parameter store takes in",
             ),
             ("github", "log_bodies = 1", "`log_bodies` must be true or false, and its type is integer"),
+            ("github", "alarm_refusals = 0", "`alarm_refusals` is 0, and must be 1 or more"),
+            ("github", "alarm_silence_hours = 0", "`alarm_silence_hours` is 0, and must be 1 to 168"),
+            ("github", "alarm_silence_hours = 169", "`alarm_silence_hours` is 169, and must be 1 to 168"),
         ];
         for (provider, keys, problem) in cases {
             let text = format!("[endpoints.shop]\nprovider = \"{provider}\"\n{keys}");

@@ -110,6 +110,10 @@ pub const PROBE_INTERVAL_SECONDS: i64 = 5 * 60;
 pub const PROBE_TIMEOUT_SECONDS: u64 = 15;
 /// How long such an event may take until it lands before somebody is told, in milliseconds.
 pub const PROBE_AGE_MILLIS_MAX: i64 = 60_000;
+/// Over how long an endpoint's refusals are counted for its alarm, in seconds.
+pub const ALARM_REFUSALS_SECONDS: i64 = 5 * 60;
+/// The longest silence of an endpoint that an alarm can tell of, in hours (CloudWatch: an alarm looks back seven days).
+pub const ALARM_SILENCE_HOURS_MAX: i64 = 7 * 24;
 /// How long deliveries may lie in the spool before somebody is told, in seconds.
 pub const SPOOL_AGE_SECONDS_MAX: i64 = 15 * 60;
 /// How long it waits for what it sent to be claimed before it sends it again, in seconds.

@@ -25,6 +25,7 @@ mod open;
 mod providers;
 mod check;
 mod vectors;
+mod alarms;
 
 /// Wharf's tools: try it on this machine, and look after what is deployed.
 #[derive(Debug, Parser)]
@@ -64,6 +65,8 @@ enum Command {
     Check(check::Arguments),
     /// Judges every conformance case of a folder by the code that the receiver runs
     Vectors(vectors::Arguments),
+    /// Writes the alarms that endpoints.toml asks for into infra/endpoint-alarms.yaml
+    Alarms,
     /// Checks infra/template.yaml with cfn-lint, as written and as expanded for each stage
     Lint,
 }
@@ -88,6 +91,7 @@ async fn main() -> ExitCode {
             Command::Providers(arguments) => providers::run(&arguments),
             Command::Check(arguments) => check::run(&project, &arguments),
             Command::Vectors(arguments) => vectors::run(&arguments),
+            Command::Alarms => alarms::run(&project),
             Command::Lint => template::lint(&project, &progress),
         },
     };
