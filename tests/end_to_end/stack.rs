@@ -8,7 +8,7 @@ use wharf_ops::deployment::stack_name;
 use wharf_ops::project::Project;
 use wharf_ops::stack::STAGE;
 
-use crate::harness::{ENDPOINTS, Wharf, options, orders_consumer};
+use crate::harness::{ENDPOINTS, Wharf, options, orders_consumer, shipped_consumer};
 
 /// The version that an alias points to.
 async fn live(wharf: &Wharf, function: &str) -> u32 {
@@ -93,4 +93,32 @@ async fn a_stack_that_is_deleted_leaves_the_ledger_and_the_bodies_and_nothing_el
     assert!(cloudwatch.list_dashboards().send().await.unwrap().dashboard_entries().is_empty());
     let logs = aws_sdk_cloudwatchlogs::Client::new(&configuration).describe_log_groups().send().await.unwrap();
     assert!(logs.log_groups().is_empty(), "{logs:?}");
+}
+
+#[tokio::test]
+async fn a_stack_with_a_domain_a_key_traces_and_a_bound_works_as_one_without() {
+    let wharf = Wharf::start().await;
+    let parameters = [
+        ("AlarmEmail", "ops@example.com"),
+        ("Architecture", "x86_64"),
+        ("CertificateArn", "arn:aws:acm:us-east-1:000000000000:certificate/11111111-2222-3333-4444-555555555555"),
+        ("ConsumerReservedConcurrency", "10"),
+        ("DomainName", "hooks.example.com"),
+        ("KeyArn", "arn:aws:kms:us-east-1:000000000000:key/11111111-2222-3333-4444-555555555555"),
+        ("Tracing", "on"),
+    ];
+    let shipped = options(ENDPOINTS, shipped_consumer());
+    wharf.stack.update(&Project::find().unwrap(), &shipped, &parameters).await.unwrap();
+    assert_eq!(wharf.push("d-1", b"{}").await.status, 200);
+    wharf.completed("github", "d-1").await;
+    let client = aws_sdk_lambda::Client::new(&wharf.stack.facts().configuration());
+    let function = format!("{}-receiver", stack_name(STAGE));
+    let function = client.get_function().function_name(function).qualifier("live").send().await.unwrap();
+    let configuration = function.configuration().unwrap();
+    let variables = configuration.environment().unwrap().variables().unwrap();
+    assert_eq!(variables["WHARF_PUBLIC_URL"], "https://hooks.example.com");
+    // What a rule of the template forbids is refused, and changes nothing.
+    let refused = [("TruststoreUri", "s3://trusted/authorities.pem"), ("Probe", "off")];
+    let error = wharf.stack.update(&Project::find().unwrap(), &shipped, &refused).await.unwrap_err();
+    assert!(format!("{error:#}").contains("TruststoreUri needs DomainName"), "{error:#}");
 }
