@@ -7,6 +7,7 @@
 //! | [`template`] | the template, expanded as CloudFormation would, and linted |
 //! | [`samconfig`] | the stages' parameters |
 //! | [`endpoint_alarms`] | the alarms that endpoints have of their own |
+//! | [`supply_chain`] | what the crates of the project may be |
 //! | [`package`] | a function's zip |
 //! | [`emulator`] | the emulator of AWS, as a process |
 //! | [`stack`] | the local stack: the real template and the real binaries on the emulator |
@@ -38,6 +39,7 @@ pub mod python;
 pub mod template;
 pub mod samconfig;
 pub mod endpoint_alarms;
+pub mod supply_chain;
 pub mod package;
 pub mod emulator;
 pub mod stack;

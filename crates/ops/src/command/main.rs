@@ -26,6 +26,7 @@ mod providers;
 mod check;
 mod vectors;
 mod alarms;
+mod audit;
 
 /// Wharf's tools: try it on this machine, and look after what is deployed.
 #[derive(Debug, Parser)]
@@ -69,6 +70,8 @@ enum Command {
     Alarms,
     /// Checks infra/template.yaml with cfn-lint, as written and as expanded for each stage
     Lint,
+    /// Holds the crates that Wharf is built from to deny.toml, with cargo-deny
+    Audit(audit::Arguments),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -93,6 +96,7 @@ async fn main() -> ExitCode {
             Command::Vectors(arguments) => vectors::run(&arguments),
             Command::Alarms => alarms::run(&project),
             Command::Lint => template::lint(&project, &progress),
+            Command::Audit(arguments) => audit::run(&project, &arguments),
         },
     };
     match result {
