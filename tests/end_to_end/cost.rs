@@ -1,5 +1,8 @@
-//! What an event costs: DynamoDB's write units, counted on the wire for each case, and the calls that faults make anew.
+//! What an event costs: DynamoDB's write units, counted on the wire for each case, the calls that faults make anew, and all that
+//! `docs/cost.md` multiplies by a price.
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
@@ -10,7 +13,8 @@ use wharf::ledger::Ledger;
 use wharf_webhook::clock::UnixMillis;
 use wharf_webhook::message;
 
-use crate::harness::{Wharf, now, record_of};
+use crate::harness::{ENDPOINTS, Wharf, housekeeper, now, record_of, shipped_consumer};
+use crate::lambda::{Door, Lambda};
 use crate::proxy::{Call, Fault, Proxy};
 
 /// What was written, as the bill shows it: each entry is an operation and its write units.
@@ -214,4 +218,126 @@ async fn a_completion_whose_answer_is_lost_is_done_once() {
     assert!(wharf.process_by(&consumer, 20, &messages, 1).await.is_empty());
     assert_eq!(wharf.in_state("o-1", "completed").await.attempt, 1);
     assert_eq!(wharf.sold("tea").await, 1);
+}
+
+/// How much of a message SQS bills as one request (its pricing page), in bytes.
+const SQS_UNIT_BYTES: usize = 64 * 1024;
+/// By how much a line of the log may differ from the one that was measured, in bytes: ids and times are not always as long.
+const LINE_TOLERANCE_BYTES: f64 = 60.0;
+
+/// The calls to AWS since the last look, by their operation.
+#[derive(Clone, Default)]
+struct Calls(Arc<Mutex<Vec<(String, String, String)>>>);
+
+impl Calls {
+    async fn counting(&self, url: &str) -> Proxy {
+        let calls = Arc::clone(&self.0);
+        let heard = move |call: &Call<'_>, answer: &str| {
+            calls.lock().unwrap().push((call.operation.to_owned(), call.body.to_owned(), answer.to_owned()));
+        };
+        Proxy::start_listening(url, |_| Fault::None, heard).await.0
+    }
+
+    fn take(&self) -> Vec<(String, String, String)> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+}
+
+/// A row of a table of `docs/cost.md`: what it counts, and the count in each column.
+fn counted_in_the_document(first_column: &str) -> BTreeMap<String, Vec<f64>> {
+    let document = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/cost.md")).unwrap();
+    let head = format!("| {first_column} |");
+    let rows = document.lines().skip_while(|line| !line.starts_with(&head)).skip(2);
+    rows.take_while(|line| line.starts_with('|'))
+        .map(|row| {
+            let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+            let numbers = cells[1..].iter().filter_map(|cell| cell.replace(',', "").parse().ok());
+            (cells[0].to_owned(), numbers.collect())
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn an_event_of_each_size_makes_the_calls_and_the_lines_that_the_document_on_cost_says() {
+    let documented = counted_in_the_document("for one event");
+    let wharf = Wharf::start().await;
+    wharf.pause().await;
+    let calls = Calls::default();
+    let proxy = calls.counting(&wharf.stack.facts().aws_endpoint_url).await;
+    let door = Door::start(&wharf, "cost-door", &proxy.url, &[]).await;
+    let consumer = Lambda::start(&wharf, "cost-consumer", &shipped_consumer(), ENDPOINTS, &proxy.url, &[]).await;
+    // The first of each is another: connections are made, and secrets read.
+    for (column, kib) in [1, 1, 8, 64, 256].into_iter().enumerate() {
+        let frame = r#"{"text":""}"#.len();
+        let body = format!(r#"{{"text":"{}"}}"#, "x".repeat(kib * 1024 - frame)).into_bytes();
+        let id = format!("72d3162e-cc78-11e3-81ab-4c9367dc09{column:02}");
+        let pairs = [("content-type", "application/json"), ("x-github-event", "push"), ("x-github-delivery", &id)];
+        let (at_the_door, at_the_consumer) = (door.lambda.log().len(), consumer.log().len());
+        let answer = door.post("github", &wharf.signed("github", &pairs, &body), &body).await;
+        assert_eq!(answer["statusCode"], 200);
+        let received = wharf.receive(60).await;
+        let record = record_of(&received[0]);
+        let answer = consumer.invoke(&json!({ "Records": [record] }), 30).await.unwrap();
+        assert_eq!(answer["batchItemFailures"], json!([]));
+        let call = wharf.sqs().delete_message().queue_url(&wharf.stack.facts().queue_url);
+        call.receipt_handle(received[0].receipt_handle().unwrap()).send().await.unwrap();
+        let seen = calls.take();
+        if column == 0 {
+            continue;
+        }
+
+        let count = |operation: &str| seen.iter().filter(|(called, ..)| called == operation).count() as f64;
+        let known = ["SendMessage", "PUT", "GET", "PutItem"];
+        let others: Vec<_> = seen.iter().map(|(called, ..)| called).filter(|name| !known.contains(&&***name)).collect();
+        assert!(others.is_empty(), "{kib} KiB: the document knows nothing of {others:?}");
+        let sqs_units = received[0].body().unwrap().len().div_ceil(SQS_UNIT_BYTES) as f64;
+        let writes = seen.iter().filter(|(called, ..)| called == "PutItem");
+        let units: u64 =
+            writes.map(|(operation, body, answer)| units(&Call { number: 0, operation, body }, answer)).sum();
+        let completed = seen.iter().rfind(|(called, ..)| called == "PutItem").unwrap();
+        let item: Value = serde_json::from_str(&completed.1).unwrap();
+        let measured = [
+            ("SQS: units sent", count("SendMessage") * sqs_units),
+            ("SQS: units received", sqs_units),
+            ("S3: objects put", count("PUT")),
+            ("S3: objects got", count("GET")),
+            ("DynamoDB: write units", units as f64),
+        ];
+        for (row, measured) in measured {
+            assert_eq!(documented[row][column - 1], measured, "{row}, {kib} KiB");
+        }
+        let about = [
+            ("log: receiver, bytes", door.lambda.log().len() - at_the_door),
+            ("log: consumer, bytes", consumer.log().len() - at_the_consumer),
+            ("record, bytes", usize::try_from(size(&item["Item"])).unwrap()),
+        ];
+        for (row, measured) in about {
+            println!("{kib} KiB: {row}: {measured}");
+            let documented = documented[row][column - 1];
+            assert!((documented - measured as f64).abs() <= LINE_TOLERANCE_BYTES, "{row}, {kib} KiB: {measured}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_run_of_the_housekeeper_with_nothing_to_do_makes_the_calls_that_the_document_on_cost_says() {
+    let documented = counted_in_the_document("for one run of the housekeeper");
+    let wharf = Wharf::start().await;
+    let calls = Calls::default();
+    let proxy = calls.counting(&wharf.stack.facts().aws_endpoint_url).await;
+    let environment = [("WHARF_PUBLIC_URL", "https://hooks.example.com")];
+    let lambda = Lambda::start(&wharf, "cost-housekeeper", &housekeeper(), "", &proxy.url, &environment).await;
+    let errands = json!({ "task": "errands" });
+    lambda.invoke(&errands, 55).await.unwrap();
+    calls.take();
+    let before = lambda.log().len();
+    lambda.invoke(&errands, 55).await.unwrap();
+    let seen = calls.take();
+    let count = |operation: &str| seen.iter().filter(|(called, ..)| called == operation).count() as f64;
+    assert_eq!(documented["DynamoDB: queries"], [count("Query")]);
+    assert_eq!(documented["S3: lists"], [count("GET")]);
+    assert_eq!(count("Query") + count("GET"), seen.len() as f64, "{seen:?}");
+    let lines = (lambda.log().len() - before) as f64;
+    println!("log: {lines} bytes");
+    assert!((documented["log, bytes"][0] - lines).abs() <= LINE_TOLERANCE_BYTES, "{lines}");
 }
