@@ -307,8 +307,8 @@ async fn an_event_of_each_size_makes_the_calls_and_the_lines_that_the_document_o
             assert_eq!(documented[row][column - 1], measured, "{row}, {kib} KiB");
         }
         let about = [
-            ("log: receiver, bytes", door.lambda.log().len() - at_the_door),
-            ("log: consumer, bytes", consumer.log().len() - at_the_consumer),
+            ("logs: bytes of the receiver", door.lambda.log().len() - at_the_door),
+            ("logs: bytes of the consumer", consumer.log().len() - at_the_consumer),
             ("record, bytes", usize::try_from(size(&item["Item"])).unwrap()),
         ];
         for (row, measured) in about {
