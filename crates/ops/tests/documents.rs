@@ -81,7 +81,7 @@ fn words(command: &str) -> Vec<String> {
     words
 }
 
-/// Every `cargo ops …` of the documents, with where it stands.
+/// Every `cargo ops …` of the documents and of GitHub's workflows, with where it stands.
 fn commands() -> Vec<(String, Vec<String>)> {
     let mut commands = Vec::new();
     for (path, text) in documents() {
@@ -91,6 +91,11 @@ fn commands() -> Vec<(String, Vec<String>)> {
         let found = lines.filter_map(|line| Some(line.split_once("cargo ops ")?.1.to_owned()));
         commands
             .extend(found.filter(|command| !command.starts_with('…')).map(|command| (path.clone(), words(&command))));
+    }
+    for entry in fs::read_dir(root().join(".github/workflows")).unwrap() {
+        let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+        let found = text.lines().filter_map(|line| Some(line.split_once("run: cargo ops ")?.1.to_owned()));
+        commands.extend(found.map(|command| (".github/workflows".to_owned(), words(&command))));
     }
     assert!(commands.len() > 80, "{}", commands.len());
     commands
