@@ -1,6 +1,6 @@
 //! What the documents say is there: commands, files, tests, links, alarms, fields of the log. And what GitHub runs is pinned.
 
-#![expect(clippy::unwrap_used, reason = "what goes wrong in a test is a failure of the test")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what goes wrong in a test is a failure of the test")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
