@@ -36,5 +36,7 @@ mod published_keys;
 mod lambda_events;
 mod operate;
 mod secret_command;
+mod status;
+mod tail;
 mod chaos;
 mod cost;

@@ -488,6 +488,7 @@ mod tests {
             problem: None,
             older,
             older_unknown: None,
+            unreadable: None,
         }
     }
 
