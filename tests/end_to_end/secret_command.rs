@@ -6,8 +6,8 @@ use wharf_ops::deployment::Reach;
 use wharf_ops::embedded_metrics;
 use wharf_ops::log_tail::{Function, Line};
 use wharf_ops::secret_use::Use;
-use wharf_ops::stack::Facts;
 use wharf_ops::secrets::{self, Change, Dropped, EndpointSecrets, NewSecret, list};
+use wharf_ops::stack::Facts;
 use wharf_webhook::clock::{UnixMillis, UnixSeconds};
 use wharf_webhook::metrics::{Dimension, Metric, Report, Reporter};
 
@@ -220,9 +220,9 @@ async fn all_secrets_of_an_endpoint_are_replaced_only_if_none_is_in_use() {
 async fn where_the_metrics_cannot_be_asked_for_nothing_is_taken_away() {
     let wharf = Wharf::start_with_secrets(&[("github", "new\nold")]).await;
     let change = wharf.planned_change("github", How::Drop(Dropped::Oldest)).await.unwrap();
-    let mut deployment = wharf.deployment();
     // Nobody listens there.
-    deployment.configuration = deployment.configuration.to_builder().endpoint_url("http://127.0.0.1:9").build();
+    let nowhere = "http://127.0.0.1:9".to_owned();
+    let deployment = Facts { aws_endpoint_url: nowhere, ..wharf.stack.facts().clone() }.deployment();
     let endpoint = wharf.endpoint("github");
     let now = now().seconds();
     let error = secrets::require_unused(&deployment, endpoint, &change, now).await.unwrap_err();

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use aws_config::ecs::EcsCredentialsProvider;
@@ -23,10 +24,11 @@ use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_types::SdkConfig;
 use aws_types::os_shim_internal::{Env, Fs};
 use aws_types::region::Region;
+use tokio::time::timeout;
 
-/// How often EC2's metadata service is asked. It answers at once or is not there: most machines are not EC2's, and each try
-/// takes a second of an operator's time.
-const METADATA_ATTEMPTS: u32 = 1;
+/// How long EC2's metadata service may take. It answers within milliseconds or is not there, as most machines are not EC2's;
+/// the library alone would try for several seconds of an operator's time.
+const METADATA_TIMEOUT: Duration = Duration::from_millis(1500);
 /// The profile that is meant where none is named.
 const DEFAULT_PROFILE: &str = "default";
 
@@ -49,7 +51,7 @@ pub async fn from_environment(account: &Account) -> Result<SdkConfig> {
     let http_client = http_client();
     let profiles = profiles(account).await?;
     let providers = ProviderConfig::without_region().with_http_client(http_client.clone());
-    let metadata = imds::Client::builder().configure(&providers).max_attempts(METADATA_ATTEMPTS).build();
+    let metadata = imds::Client::builder().configure(&providers).build();
     let region = region(account, &profiles, &providers, &metadata).await?;
     let providers = providers.with_region(Some(region.clone()));
     // A profile that is asked for is not to be passed over in favour of variables that happen to be set.
@@ -112,7 +114,8 @@ impl ProvideCredentials for OfMachine {
         Self: 'a,
     {
         future::ProvideCredentials::new(async {
-            self.0.provide_credentials().await.map_err(CredentialsError::not_loaded)
+            let found = timeout(METADATA_TIMEOUT, self.0.provide_credentials()).await;
+            found.map_err(CredentialsError::not_loaded)?.map_err(CredentialsError::not_loaded)
         })
     }
 }
@@ -151,7 +154,7 @@ async fn region(
     }
     let of_machine = ImdsRegionProvider::builder().configure(providers).imds_client(metadata.clone()).build();
     let profile = profiles.selected_profile();
-    of_machine.region().await.with_context(|| {
+    timeout(METADATA_TIMEOUT, of_machine.region()).await.ok().flatten().with_context(|| {
         format!(
             "no region to reach a deployed stage in: AWS_REGION and AWS_DEFAULT_REGION are not set, the profile {profile:?} \
              names none, and this machine is none of AWS's. Give --region, or have the profile name one: `aws configure set \

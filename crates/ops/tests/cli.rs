@@ -304,14 +304,16 @@ fn with_json_every_command_prints_documents_of_json_and_nothing_else() {
     dev.until_it_prints(" landed ");
 
     let paused = document(&["pause"]);
-    let states = |value: &serde_json::Value| (value["execute"].clone(), value["before"].clone(), value["after"].clone());
+    let states =
+        |value: &serde_json::Value| (value["execute"].clone(), value["before"].clone(), value["after"].clone());
     assert_eq!(states(&paused), (false.into(), "running".into(), "running".into()));
     assert_eq!(states(&document(&["pause", "--execute"])), (true.into(), "running".into(), "paused".into()));
     assert_eq!(document(&["status"])["consumer"], "paused");
     assert_eq!(states(&document(&["resume", "--execute"])), (true.into(), "paused".into(), "running".into()));
 
     let status = document(&["status"]);
-    for name in ["stage", "at", "well", "troubles", "not_known", "stack", "alarms", "consumer", "queue", "dead_letters"] {
+    for name in ["stage", "at", "well", "troubles", "not_known", "stack", "alarms", "consumer", "queue", "dead_letters"]
+    {
         assert!(!status[name].is_null(), "{name}: {status}");
     }
     assert_eq!(status["endpoints"][0]["endpoint"], "github");
