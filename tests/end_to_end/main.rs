@@ -38,5 +38,7 @@ mod operate;
 mod secret_command;
 mod stack;
 mod alarms;
+mod status;
+mod tail;
 mod chaos;
 mod cost;
