@@ -100,7 +100,7 @@ impl Wharf {
         let sqs = aws_sdk_sqs::Client::new(&stack.facts().configuration());
         let started_at = now();
         Wharf {
-            unmeasured: LogTail::new(&stack, started_at).unwrap().into(),
+            unmeasured: LogTail::new(&stack.facts().deployment(), started_at).into(),
             endpoints: Endpoints::parse(endpoints).unwrap(),
             client: reqwest::Client::new(),
             sqs,
@@ -292,7 +292,7 @@ impl Wharf {
 
     /// All lines of both functions up to now.
     pub async fn log(&self) -> Vec<Line> {
-        LogTail::new(&self.stack, self.started_at).unwrap().next().await.unwrap()
+        LogTail::new(&self.deployment(), self.started_at).next().await.unwrap()
     }
 
     /// How many lines of a function say that this became of an event.

@@ -197,7 +197,7 @@ async fn what_the_sender_said_is_shown_from_the_record_or_from_the_bucket_and_no
         assert_eq!(wharf.post("shop", wharf.signed("shop", &pairs, body), body).await.status, 200);
         wharf.completed("shop", id).await;
         let (_, record) = records::whole(&wharf.deployment(), "shop", id).await.unwrap().remove(0);
-        let contents = contents(&wharf.deployment(), &record).await.unwrap().unwrap();
+        let contents = contents(&wharf.deployment(), &record, Some(wharf.endpoint("shop"))).await.unwrap().unwrap();
         assert_eq!(contents.body.0, body);
         assert_eq!((contents.provider.as_str(), contents.secret_index), ("generic", 0));
         assert_eq!(contents.content_type.as_deref(), Some("application/json"));
@@ -211,13 +211,16 @@ async fn what_the_sender_said_is_shown_from_the_record_or_from_the_bucket_and_no
     let bucket = &wharf.stack.facts().bucket;
     let reference = format!("bodies/{}/{}", record.body, record.arrival_id);
     s3.put_object().bucket(bucket).key(&reference).body(b"another".to_vec().into()).send().await.unwrap();
-    let shown = contents(&wharf.deployment(), &record).await.unwrap();
+    let shown = contents(&wharf.deployment(), &record, Some(wharf.endpoint("shop"))).await.unwrap();
     assert_eq!(shown, Err(NotShown::OtherBody(message::OtherBody)));
     s3.delete_object().bucket(bucket).key(&reference).send().await.unwrap();
-    let shown = contents(&wharf.deployment(), &record).await.unwrap();
+    let shown = contents(&wharf.deployment(), &record, Some(wharf.endpoint("shop"))).await.unwrap();
     assert_eq!(shown, Err(NotShown::BodyMissing { reference }));
     record.message = None;
-    assert_eq!(contents(&wharf.deployment(), &record).await.unwrap(), Err(NotShown::NotKept));
+    assert_eq!(
+        contents(&wharf.deployment(), &record, Some(wharf.endpoint("shop"))).await.unwrap(),
+        Err(NotShown::NotKept)
+    );
 }
 
 #[tokio::test]

@@ -171,9 +171,9 @@ async fn a_secret_that_a_sender_offers_is_taken_only_while_the_endpoint_is_open(
     assert_eq!(wharf.post("asana", signed, body).await.status, 400);
 
     // As `cargo ops open` does it: what is offered then is the endpoint's newest secret, and it is closed again.
-    let configuration = wharf.stack.facts().configuration();
+    let deployment = wharf.deployment();
     let (until, time) = (now().seconds().plus(60), Duration::from_secs(60));
-    let opening = opening::open(&configuration, "local", "asana", until, time, || println!("open"));
+    let opening = opening::open(&deployment, "asana", until, time, || println!("open"));
     let offering =
         wharf.until("the endpoint is open", async || (offer("asanas-next").await.status == 200).then_some(()));
     let (opened, ()) = tokio::join!(opening, offering);

@@ -2,10 +2,11 @@
 
 use std::fmt::Write;
 
+use serde::Serialize;
 use wharf_webhook::endpoints::Endpoint;
 use wharf_webhook::provider::generic::GENERIC;
 use wharf_webhook::provider::{
-    Algorithm, Content, Coverage, IdRating, PROVIDERS, Place, Provider, Retried, Scheme, SecretForm, Setting,
+    Algorithm, Content, Coverage, IdRating, PROVIDERS, Place, Provider, Retried, Scheme, SecretForm, Setting, Source,
 };
 
 /// The table of the README, in Markdown: a line for each scheme of each provider, in the order of use.
@@ -50,6 +51,97 @@ pub fn lines() -> String {
     text
 }
 
+/// A provider, as JSON. `generic`, which is what an endpoint describes, has none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ProviderView {
+    /// As in `endpoints.toml`.
+    pub provider: &'static str,
+    /// Its sender.
+    pub title: &'static str,
+    /// Where it documents its webhooks.
+    pub documentation: &'static str,
+    /// Its schemes, the default first.
+    pub schemes: Vec<SchemeView>,
+    /// What it asks before it posts; `-` for nothing.
+    pub handshake: String,
+    /// For how long it waits for an answer, if it says so.
+    pub patience_seconds: Option<u16>,
+    /// When it tries again.
+    pub retries: &'static str,
+    /// What it is answered where a delivery is accepted.
+    pub status_accepted: u16,
+    /// What it is answered where a request is refused.
+    pub status_refused: u16,
+    /// The keys of `endpoints.toml` that it needs beside `provider`.
+    pub required: Vec<&'static str>,
+}
+
+/// How a provider signs, as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SchemeView {
+    /// As in `endpoints.toml`; empty if the provider has this one only.
+    pub scheme: &'static str,
+    /// The algorithm.
+    pub signature: String,
+    /// Where the signature stands.
+    pub place: String,
+    /// What the secret is; `None` if the provider publishes a key.
+    pub secret: Option<String>,
+    /// What the signature vouches for: `body`, `fields` or `nothing`.
+    pub covers: &'static str,
+    /// How old a signed timestamp may be, if there is one and it may not be of any age.
+    pub tolerance_seconds: Option<i64>,
+    /// Where the event's id may be.
+    pub event_id: Vec<String>,
+    /// What the id is worth: `event`, `hint`, `none` or `repeats`.
+    pub event_id_rating: &'static str,
+    /// Why.
+    pub event_id_rating_reason: &'static str,
+    /// Where the event's type may be.
+    pub event_type: Vec<String>,
+}
+
+impl ProviderView {
+    /// All that is known of a provider.
+    pub fn new(provider: &Provider) -> ProviderView {
+        ProviderView {
+            provider: provider.name,
+            title: provider.title,
+            documentation: provider.documentation,
+            schemes: provider.schemes.iter().map(SchemeView::new).collect(),
+            handshake: handshakes(provider),
+            patience_seconds: provider.patience_seconds,
+            retries: provider.retries.schedule,
+            status_accepted: provider.status_accepted,
+            status_refused: provider.status_refused,
+            required: provider.required.iter().map(|setting| setting.key()).collect(),
+        }
+    }
+}
+
+impl SchemeView {
+    fn new(scheme: &Scheme) -> SchemeView {
+        let named = |sources: &[Source]| sources.iter().map(ToString::to_string).collect();
+        SchemeView {
+            scheme: scheme.name,
+            signature: algorithm(scheme),
+            place: place(scheme),
+            secret: scheme.secret.is_kept().then(|| scheme.secret.to_string()),
+            covers: coverage(scheme),
+            tolerance_seconds: scheme.timestamp.and_then(|timestamp| timestamp.tolerance_seconds),
+            event_id: named(scheme.event_id),
+            event_id_rating: rating(scheme.event_id_rating),
+            event_id_rating_reason: scheme.rating_reason,
+            event_type: named(scheme.event_type),
+        }
+    }
+}
+
+/// All providers, in the order of use.
+pub fn views() -> Vec<ProviderView> {
+    PROVIDERS.iter().map(|provider| ProviderView::new(provider)).collect()
+}
+
 /// All that is known of one provider, and what to write into `endpoints.toml`.
 pub fn describe(provider: &Provider) -> String {
     let mut text = format!("{} ({})\n", provider.title, provider.name);
@@ -72,7 +164,7 @@ pub fn describe(provider: &Provider) -> String {
             let age = timestamp.tolerance_seconds.map_or("any age".to_owned(), |seconds| format!("{seconds} s"));
             line("tolerance", age);
         }
-        let sources = |sources: &[wharf_webhook::provider::Source]| {
+        let sources = |sources: &[Source]| {
             let named: Vec<_> = sources.iter().map(ToString::to_string).collect();
             if named.is_empty() { "none".to_owned() } else { named.join(", ") }
         };

@@ -30,6 +30,17 @@ pub enum Consumption {
     },
 }
 
+impl Consumption {
+    /// In a word.
+    pub fn word(&self) -> &str {
+        match self {
+            Consumption::Running => "running",
+            Consumption::Paused => "paused",
+            Consumption::Changing { state } => state,
+        }
+    }
+}
+
 /// Whether deliveries are taken from the queue.
 ///
 /// # Errors

@@ -7,10 +7,13 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde::ser::{SerializeStruct, Serializer};
 use thiserror::Error;
-use wharf_webhook::delivery::Envelope;
+use wharf_webhook::delivery::{Delivery, Envelope};
+use wharf_webhook::endpoints::Endpoint;
 use wharf_webhook::ledger::{Record, State};
 use wharf_webhook::message::{self, Carried, MessageError};
-use wharf_webhook::obfuscation::obfuscated;
+use wharf_webhook::obfuscation::{hidden, obfuscated};
+use wharf_webhook::provider::find;
+use wharf_webhook::provider::generic::GENERIC;
 
 use crate::deployment::Deployment;
 
@@ -62,15 +65,20 @@ pub enum NotShown {
     OtherBody(#[from] message::OtherBody),
 }
 
-/// What a record's message brings, or why that cannot be shown.
+/// What a record's message brings, or why that cannot be shown. `endpoint` is the one that it came to, if that is still
+/// configured: it says in which header a signature is.
 ///
 /// # Errors
 /// If the bucket of bodies cannot be read.
-pub async fn contents(deployment: &Deployment, record: &Record) -> Result<Result<Contents, NotShown>> {
+pub async fn contents(
+    deployment: &Deployment,
+    record: &Record,
+    endpoint: Option<&Endpoint>,
+) -> Result<Result<Contents, NotShown>> {
     let Some(text) = &record.message else { return Ok(Err(not_held(record.state))) };
     let referring = match message::decode(text) {
         Ok(Carried::Whole(delivery)) => {
-            return Ok(Ok(Contents::new(delivery.envelope(), delivery.body().to_vec())));
+            return Ok(Ok(Contents::new(delivery.envelope(), delivery.body().to_vec(), endpoint)));
         }
         Ok(Carried::Referring(referring)) => referring,
         Err(error) => return Ok(Err(error.into())),
@@ -80,7 +88,8 @@ pub async fn contents(deployment: &Deployment, record: &Record) -> Result<Result
         return Ok(Err(NotShown::BodyMissing { reference }));
     };
     let delivery = referring.with_body(body);
-    Ok(delivery.map(|delivery| Contents::new(delivery.envelope(), delivery.body().to_vec())).map_err(NotShown::from))
+    let contents = |delivery: Delivery| Contents::new(delivery.envelope(), delivery.body().to_vec(), endpoint);
+    Ok(delivery.map(contents).map_err(NotShown::from))
 }
 
 /// The body under this key in the bucket of bodies; `None` if there is none.
@@ -104,8 +113,11 @@ fn not_held(state: State) -> NotShown {
 }
 
 impl Contents {
-    fn new(envelope: &Envelope, body: Vec<u8>) -> Contents {
-        let shown = |(name, value): &(String, String)| (name.clone(), obfuscated(name, value));
+    fn new(envelope: &Envelope, body: Vec<u8>, endpoint: Option<&Endpoint>) -> Contents {
+        let shown = |(name, value): &(String, String)| {
+            let is_secret = may_hold_signature(envelope.provider(), endpoint, name);
+            (name.clone(), if is_secret { hidden(value) } else { obfuscated(name, value) })
+        };
         Contents {
             provider: envelope.provider().to_owned(),
             secret_index: envelope.secret_index(),
@@ -114,6 +126,17 @@ impl Contents {
             body: Body(body),
         }
     }
+}
+
+/// Whether a header may hold a signature, or the secret itself, though its name does not say so: by any scheme of the
+/// provider, as the endpoint may have had another one then. Of a generic endpoint that is not configured any more, every
+/// header may.
+fn may_hold_signature(provider: &str, endpoint: Option<&Endpoint>, header: &str) -> bool {
+    let header = header.to_ascii_lowercase();
+    let by_endpoint = endpoint.map(|endpoint| endpoint.terms.scheme.has_signature_in(&header));
+    let by_provider =
+        find(provider).is_some_and(|provider| provider.schemes.iter().any(|scheme| scheme.has_signature_in(&header)));
+    by_provider || by_endpoint.unwrap_or(provider == GENERIC.name)
 }
 
 impl Body {
@@ -143,6 +166,24 @@ impl Serialize for Body {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn endpoint(text: &str) -> Endpoint {
+        let text = format!("[endpoints.one]\n{text}");
+        wharf_webhook::endpoints::Endpoints::parse(&text).unwrap().get("one").unwrap().clone()
+    }
+
+    #[test]
+    fn a_header_with_a_signature_is_hidden_though_its_name_does_not_say_so() {
+        assert!(may_hold_signature("trello", None, "X-Trello-Webhook"));
+        assert!(!may_hold_signature("trello", None, "content-type"));
+        let partner =
+            endpoint("provider = \"generic\"\nsignature = { header = \"X-Partner\" }\nevent_id = \"json:/id\"");
+        assert!(may_hold_signature("generic", Some(&partner), "x-partner"));
+        assert!(!may_hold_signature("generic", Some(&partner), "x-tenant"));
+        assert!(may_hold_signature("generic", None, "x-tenant"), "nobody knows which one it was");
+        let trello = endpoint("provider = \"trello\"");
+        assert!(may_hold_signature("generic", Some(&trello), "x-trello-webhook"), "it has changed its provider since");
+    }
 
     #[test]
     fn json_has_a_body_as_text_where_it_is_that_and_else_in_base64() {

@@ -12,6 +12,7 @@
 //! | [`stack`] | the local stack: the real template and the real binaries on the emulator |
 //! | [`aws`] | the way to an account of AWS |
 //! | [`deployment`] | how to reach a deployment: the local stack, or a stage on AWS |
+//! | [`measured`] | what CloudWatch has counted and measured |
 //! | [`secret_store`] | where an endpoint's secrets are kept |
 //! | [`secret_use`] | whether a secret is still used |
 //! | [`secrets`] | listing and changing secrets |
@@ -28,6 +29,7 @@
 //! | [`forget`] | erasing an event |
 //! | [`consumption`] | stopping the consumer, and starting it again |
 //! | [`redrive`] | from the dead-letter queue back to the queue |
+//! | [`status`] | whether all is well |
 //! | [`log_tail`] | the functions' log lines as they come |
 //! | [`embedded_metrics`] | the metrics that log lines name, made on the local stack |
 //!
@@ -43,6 +45,7 @@ pub mod emulator;
 pub mod stack;
 pub mod aws;
 pub mod deployment;
+pub mod measured;
 pub mod secret_store;
 pub mod secret_use;
 pub mod secrets;
@@ -59,5 +62,6 @@ pub mod replay;
 pub mod forget;
 pub mod consumption;
 pub mod redrive;
+pub mod status;
 pub mod log_tail;
 pub mod embedded_metrics;

@@ -1,15 +1,28 @@
 //! The functions' log lines as they come, from CloudWatch Logs.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use aws_sdk_cloudwatchlogs::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_cloudwatchlogs::operation::filter_log_events::FilterLogEventsError;
+use aws_sdk_cloudwatchlogs::types::FilteredLogEvent;
 use serde_json::Value;
 use wharf_webhook::clock::UnixMillis;
 
-use crate::stack::Stack;
+use crate::deployment::Deployment;
+use crate::history::one_line;
 
-/// How far back lines are asked for again, in milliseconds: they may come late, and seen ones are passed over.
-const OVERLAP_MILLIS: i64 = 10_000;
+/// How far back lines are asked for again, in milliseconds: they come in another order than they are written, the first ones
+/// of a new log stream late, and seen ones are passed over.
+const OVERLAP_MILLIS: i64 = 60_000;
+/// How many lines an answer has at most (FilterLogEvents). The emulator stops there; CloudWatch says where to go on.
+const LINES_MAX: usize = 10_000;
+/// How long a call waits that CloudWatch throttles, or that did not get through, and for how long all in all.
+const PAUSE_FIRST: Duration = Duration::from_millis(500);
+const PAUSE_LONGEST: Duration = Duration::from_secs(10);
+const PAUSES_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Which function wrote a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -43,66 +56,164 @@ impl Line {
     pub fn number(&self, name: &str) -> Option<i64> {
         self.fields.get(name).and_then(Value::as_i64)
     }
+
+    /// For people: when, where, and what became of a delivery; or what a warning says. `None` if it says neither.
+    pub fn told(&self) -> Option<String> {
+        let Some(outcome) = self.text("outcome") else {
+            let is_warning = matches!(self.text("level"), Some("WARN" | "ERROR"));
+            let message = one_line(self.text("message").unwrap_or_default());
+            return is_warning.then(|| format!("{}  {message}", TimeOfDay(self.at)));
+        };
+        let endpoint = self.text("endpoint").unwrap_or("-");
+        let mut parts = vec![format!("{}  {:<10} {:<14}", TimeOfDay(self.at), one_line(endpoint), one_line(outcome))];
+        parts.extend(self.text("event_type").map(one_line));
+        // The housekeeper knows records only.
+        parts.extend(self.text("event_id").or_else(|| self.text("record")).map(one_line));
+        parts.extend(self.number("status").map(|status| format!("answered {status}")));
+        parts.extend(self.number("replay").map(|replay| format!("replay {replay}")));
+        parts.extend(self.number("attempt").map(|attempt| format!("attempt {attempt}")));
+        parts.extend(self.number("age_ms").map(|age| format!("{age} ms after it arrived")));
+        if !matches!(outcome, "accepted" | "landed") {
+            parts.extend(self.text("message").map(|message| format!("({})", one_line(message))));
+        }
+        Some(parts.join(" "))
+    }
+}
+
+/// `16:40:12.345`, in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeOfDay(pub UnixMillis);
+
+impl fmt::Display for TimeOfDay {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = self.0.0.rem_euclid(24 * 60 * 60 * 1000);
+        let (seconds, millis) = (millis / 1000, millis % 1000);
+        write!(formatter, "{:02}:{:02}:{:02}.{millis:03}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+    }
 }
 
 /// Follows the logs of all functions.
 #[derive(Debug)]
 pub struct LogTail {
     client: aws_sdk_cloudwatchlogs::Client,
-    groups: [(Function, String); 3],
+    groups: Vec<Followed>,
     since: UnixMillis,
-    seen: HashSet<(Function, String, String)>,
+}
+
+/// A log group, as far as it was read.
+///
+/// ```text
+///  since          newest - OVERLAP_MILLIS          newest
+/// ───┼────────────────────┼───────────────────────────┼──────────▶
+///    │                    │◀── asked for again: what is seen ───▶│ new
+///                              is passed over, what came late is new
+/// ```
+#[derive(Debug)]
+struct Followed {
+    function: Function,
+    name: String,
+    /// When the newest line was written that was read.
+    newest: UnixMillis,
+    /// When lines were written that may be read again, and their ids.
+    seen: BTreeSet<(i64, String)>,
 }
 
 impl LogTail {
-    /// Follows the logs of a stack from `since` on.
-    ///
-    /// # Errors
-    /// If the stack has no logs.
-    pub fn new(stack: &Stack, since: UnixMillis) -> Result<LogTail> {
-        Ok(LogTail {
-            client: aws_sdk_cloudwatchlogs::Client::new(&stack.facts().configuration()),
-            groups: [
-                (Function::Receiver, stack.output("ReceiverLogGroup")?.to_owned()),
-                (Function::Consumer, stack.output("ConsumerLogGroup")?.to_owned()),
-                (Function::Housekeeper, stack.output("HousekeeperLogGroup")?.to_owned()),
-            ],
-            since,
-            seen: HashSet::new(),
-        })
+    /// Follows the logs of a deployment from `since` on.
+    pub fn new(deployment: &Deployment, since: UnixMillis) -> LogTail {
+        let followed =
+            |(function, name): (Function, String)| Followed { function, name, newest: since, seen: BTreeSet::new() };
+        LogTail { client: deployment.logs(), groups: deployment.log_groups.clone().map(followed).into(), since }
     }
 
-    /// The JSON lines that have come since the last call, in the order in which they were written.
+    /// The JSON lines that have come since the last call, in the order in which they were written. Whoever is throttled
+    /// waits.
     ///
     /// # Errors
     /// If the logs cannot be read.
     pub async fn next(&mut self) -> Result<Vec<Line>> {
         let mut lines = Vec::new();
-        let mut newest = self.since;
-        for (function, group) in &self.groups {
-            let mut pages = self
-                .client
-                .filter_log_events()
-                .log_group_name(group)
-                .start_time(self.since.0.saturating_sub(OVERLAP_MILLIS))
-                .into_paginator()
-                .send();
-            while let Some(page) = pages.next().await {
-                for event in page.with_context(|| format!("cannot read the log {group}"))?.events() {
-                    let stream = event.log_stream_name().unwrap_or_default().to_owned();
-                    let message = event.message().unwrap_or_default();
-                    newest = newest.max(UnixMillis(event.timestamp().unwrap_or_default()));
-                    let Ok(fields @ Value::Object(_)) = serde_json::from_str(message) else { continue };
-                    if self.seen.insert((*function, stream, message.to_owned())) {
-                        let at = written_at(&fields).unwrap_or(newest);
-                        lines.push(Line { function: *function, at, fields });
-                    }
-                }
-            }
+        for group in &mut self.groups {
+            lines.extend(group.next(&self.client, self.since).await?);
         }
-        self.since = newest;
         lines.sort_by_key(|line| line.at);
         Ok(lines)
+    }
+}
+
+impl Followed {
+    async fn next(&mut self, client: &aws_sdk_cloudwatchlogs::Client, since: UnixMillis) -> Result<Vec<Line>> {
+        let mut lines = Vec::new();
+        let mut start = self.newest.0.saturating_sub(OVERLAP_MILLIS).max(since.0);
+        self.seen = self.seen.split_off(&(start, String::new()));
+        let mut token = None;
+        let mut repetitions = HashMap::new();
+        loop {
+            let (events, next) = page(client, &self.name, start, token).await?;
+            for event in &events {
+                let at = event.timestamp().unwrap_or_default();
+                self.newest = self.newest.max(UnixMillis(at));
+                if !self.seen.insert((at, id(event, &mut repetitions))) {
+                    continue;
+                }
+                let Ok(fields @ Value::Object(_)) = serde_json::from_str(event.message().unwrap_or_default()) else {
+                    continue;
+                };
+                let at = written_at(&fields).unwrap_or(UnixMillis(at));
+                lines.push(Line { function: self.function, at, fields });
+            }
+            let last = events.last().and_then(FilteredLogEvent::timestamp);
+            match (next, last) {
+                (Some(next), _) => token = Some(next),
+                (None, Some(last)) if events.len() >= LINES_MAX && last > start => {
+                    (start, token) = (last, None);
+                    repetitions.clear();
+                }
+                (None, _) => return Ok(lines),
+            }
+        }
+    }
+}
+
+/// What tells a line apart from all others: CloudWatch's id, or where it stands among equal ones.
+fn id(event: &FilteredLogEvent, repetitions: &mut HashMap<(i64, String), u32>) -> String {
+    if let Some(id) = event.event_id() {
+        return id.to_owned();
+    }
+    let text = format!("{} {}", event.log_stream_name().unwrap_or_default(), event.message().unwrap_or_default());
+    let count = repetitions.entry((event.timestamp().unwrap_or_default(), text.clone())).or_default();
+    *count += 1;
+    format!("{count} {text}")
+}
+
+/// One answer, and where to go on.
+async fn page(
+    client: &aws_sdk_cloudwatchlogs::Client,
+    group: &str,
+    start: i64,
+    token: Option<String>,
+) -> Result<(Vec<FilteredLogEvent>, Option<String>)> {
+    let started = Instant::now();
+    let mut pause = PAUSE_FIRST;
+    loop {
+        let call = client.filter_log_events().log_group_name(group).start_time(start).set_next_token(token.clone());
+        match call.send().await {
+            Ok(answer) => return Ok((answer.events.unwrap_or_default(), answer.next_token)),
+            Err(error) if passes(&error) && started.elapsed() < PAUSES_TIMEOUT => tokio::time::sleep(pause).await,
+            Err(error) => return Err(error).with_context(|| format!("cannot read the log {group}")),
+        }
+        pause = (pause * 2).min(PAUSE_LONGEST);
+    }
+}
+
+/// Whether the same call may get through later.
+fn passes<R>(error: &SdkError<FilterLogEventsError, R>) -> bool {
+    match error {
+        SdkError::TimeoutError(_) | SdkError::ResponseError(_) => true,
+        SdkError::ServiceError(error) => {
+            matches!(error.err().code(), Some("ThrottlingException" | "ServiceUnavailableException"))
+        }
+        _ => false,
     }
 }
 

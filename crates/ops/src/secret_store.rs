@@ -97,11 +97,18 @@ pub async fn read(configuration: &SdkConfig, place: &Place) -> Result<Option<Kep
     .with_context(|| format!("cannot read {place}"))
 }
 
-/// Writes what is to be kept in a place, where `found` is what was read there before.
+/// Writes what is to be kept in a place, where `found` is what was read there before. What is new there is encrypted with
+/// the key `key_for_new`, or with the service's own; what was there before keeps its key.
 ///
 /// # Errors
 /// If the service refuses it, or if another has written there since: then nothing is overwritten.
-pub async fn write(configuration: &SdkConfig, place: &Place, found: Option<&Kept>, text: &str) -> Result<()> {
+pub async fn write(
+    configuration: &SdkConfig,
+    place: &Place,
+    found: Option<&Kept>,
+    text: &str,
+    key_for_new: Option<&str>,
+) -> Result<()> {
     // Neither service writes under the condition that nothing has changed. So it is looked at once more just before: of two
     // operators at the same minute, the later one is told. The moment between this look and the write stays open.
     let there = read(configuration, place).await?;
@@ -109,8 +116,8 @@ pub async fn write(configuration: &SdkConfig, place: &Place, found: Option<&Kept
         bail!("{}", changed(place));
     }
     match place {
-        Place::Parameter(name) => write_parameter(configuration, place, name, found.is_some(), text).await,
-        Place::Secret(name) => write_secret(configuration, place, name, found.is_some(), text).await,
+        Place::Parameter(name) => write_parameter(configuration, place, name, found.is_some(), text, key_for_new).await,
+        Place::Secret(name) => write_secret(configuration, place, name, found.is_some(), text, key_for_new).await,
     }
 }
 
@@ -134,9 +141,13 @@ async fn write_parameter(
     name: &str,
     is_there: bool,
     text: &str,
+    key_for_new: Option<&str>,
 ) -> Result<()> {
     let ssm = aws_sdk_ssm::Client::new(configuration);
-    let key = if is_there { key(&ssm, name).await.with_context(|| format!("cannot look at {place}"))? } else { None };
+    let key = match is_there {
+        true => key(&ssm, name).await.with_context(|| format!("cannot look at {place}"))?,
+        false => key_for_new.map(str::to_owned),
+    };
     let put = ssm.put_parameter().name(name).value(text).r#type(ParameterType::SecureString).set_key_id(key);
     match put.overwrite(is_there).send().await {
         Ok(_) => Ok(()),
@@ -185,7 +196,14 @@ where
     }
 }
 
-async fn write_secret(configuration: &SdkConfig, place: &Place, name: &str, is_there: bool, text: &str) -> Result<()> {
+async fn write_secret(
+    configuration: &SdkConfig,
+    place: &Place,
+    name: &str,
+    is_there: bool,
+    text: &str,
+    key_for_new: Option<&str>,
+) -> Result<()> {
     let client = aws_sdk_secretsmanager::Client::new(configuration);
     let put = client.put_secret_value().secret_id(name).secret_string(text).send().await;
     if unless_absent(put).with_context(|| format!("cannot write {place}"))?.is_some() {
@@ -194,7 +212,8 @@ async fn write_secret(configuration: &SdkConfig, place: &Place, name: &str, is_t
     if is_there {
         bail!("{}", changed(place));
     }
-    match client.create_secret().name(name).secret_string(text).send().await {
+    let create = client.create_secret().name(name).secret_string(text).set_kms_key_id(key_for_new.map(str::to_owned));
+    match create.send().await {
         Ok(_) => Ok(()),
         Err(error) if error.code() == Some("ResourceExistsException") => Err(anyhow!(changed(place))),
         Err(error) => Err(error).with_context(|| format!("cannot write {place}")),

@@ -7,7 +7,7 @@
 use std::fmt;
 
 use anyhow::{Context, Result, anyhow, bail};
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use serde::Serialize;
 use wharf_webhook::clock::UnixSeconds;
 use wharf_webhook::endpoints::Endpoint;
@@ -15,7 +15,7 @@ use wharf_webhook::limits::SECRETS_MAX;
 use wharf_webhook::provider::{Check, Encoding, Scheme, SecretForm};
 use wharf_webhook::secret::{SecretError, Secrets};
 
-use crate::deployment::Deployment;
+use crate::deployment::Reach;
 use crate::secret_store::{self, Kept, Place};
 use crate::secret_use::{IN_USE_SECONDS, Use, Which, last_use};
 
@@ -31,9 +31,9 @@ pub struct EndpointSecrets {
     pub provider: String,
     /// The name of the parameter or the secret that they are kept in; `None` if the provider needs none.
     pub kept_in: Option<String>,
-    /// How many there are.
+    /// How many there are; 0 if they cannot be read.
     pub count: usize,
-    /// When they were last changed; `None` if there are none.
+    /// When they were last changed; `None` if there are none, or they cannot be read.
     pub changed_at: Option<UnixSeconds>,
     /// Why the endpoint answers 503: what is wrong with its secrets; `None` if nothing is.
     pub problem: Option<String>,
@@ -41,6 +41,8 @@ pub struct EndpointSecrets {
     pub older: Option<Use>,
     /// Why it is not known whether an older one is still used; `None` if it is, or there is none.
     pub older_unknown: Option<String>,
+    /// Why they cannot be read by whoever asks, so that nothing is known of them; `None` if they can.
+    pub unreadable: Option<String>,
 }
 
 /// A secret that is to be given to an endpoint. Its `Debug` prints a placeholder.
@@ -76,24 +78,21 @@ pub struct Change {
     taken: Option<Which>,
 }
 
-/// What is known of each endpoint's secrets. What CloudWatch does not say is no error here.
-///
-/// # Errors
-/// If those of any endpoint cannot be read.
+/// What is known of each endpoint's secrets. What cannot be known is said in its place, and is no error.
 pub async fn list<'e>(
-    deployment: &Deployment,
+    reach: &Reach,
     endpoints: impl Iterator<Item = &'e Endpoint>,
     now: UnixSeconds,
-) -> Result<Vec<EndpointSecrets>> {
+) -> Vec<EndpointSecrets> {
     let endpoints: Vec<&Endpoint> = endpoints.collect();
     let mut all = Vec::new();
     for some in endpoints.chunks(AT_ONCE) {
-        all.extend(try_join_all(some.iter().map(|endpoint| look_at(deployment, endpoint, now))).await?);
+        all.extend(join_all(some.iter().map(|endpoint| look_at(reach, endpoint, now))).await);
     }
-    Ok(all)
+    all
 }
 
-async fn look_at(deployment: &Deployment, endpoint: &Endpoint, now: UnixSeconds) -> Result<EndpointSecrets> {
+async fn look_at(reach: &Reach, endpoint: &Endpoint, now: UnixSeconds) -> EndpointSecrets {
     let mut secrets = EndpointSecrets {
         endpoint: endpoint.name.clone(),
         provider: endpoint.terms.provider.name.to_owned(),
@@ -103,38 +102,46 @@ async fn look_at(deployment: &Deployment, endpoint: &Endpoint, now: UnixSeconds)
         problem: None,
         older: None,
         older_unknown: None,
+        unreadable: None,
     };
     if !endpoint.terms.scheme.secret.is_kept() {
-        return Ok(secrets);
+        return secrets;
     }
-    secrets.kept_in = Some(Place::of(endpoint, &deployment.stage).name().to_owned());
-    let Some(kept) = read(deployment, endpoint).await? else {
-        secrets.problem = Some("it has no secret".to_owned());
-        return Ok(secrets);
+    secrets.kept_in = Some(Place::of(endpoint, &reach.stage).name().to_owned());
+    let kept = match read(reach, endpoint).await {
+        Ok(Some(kept)) => kept,
+        Ok(None) => {
+            secrets.problem = Some("it has no secret".to_owned());
+            return secrets;
+        }
+        Err(error) => {
+            secrets.unreadable = Some(format!("{error:#}"));
+            return secrets;
+        }
     };
     secrets.count = kept.count();
     secrets.changed_at = Some(kept.changed_at);
     secrets.problem = usable(endpoint, &kept).err().map(|problem| problem.to_string());
     if secrets.count > 1 {
-        match last_use(deployment, &endpoint.name, Which::Older, kept.changed_at, now).await {
+        match last_use(reach, &endpoint.name, Which::Older, kept.changed_at, now).await {
             Ok(older) => secrets.older = Some(older),
             Err(error) => secrets.older_unknown = Some(format!("{error:#}")),
         }
     }
-    Ok(secrets)
+    secrets
 }
 
 /// What is kept of an endpoint's secrets; `None` if it has none yet.
 ///
 /// # Errors
 /// If its provider needs none, or if it cannot be read.
-pub async fn read(deployment: &Deployment, endpoint: &Endpoint) -> Result<Option<Kept>> {
+pub async fn read(reach: &Reach, endpoint: &Endpoint) -> Result<Option<Kept>> {
     let (name, title) = (&endpoint.name, endpoint.terms.provider.title);
     if !endpoint.terms.scheme.secret.is_kept() {
         bail!("{name} needs no secret: {title} signs with a key that it publishes");
     }
-    let kept = secret_store::read(&deployment.configuration, &Place::of(endpoint, &deployment.stage)).await;
-    kept.with_context(|| deployment.cannot("read a secret"))
+    let kept = secret_store::read(&reach.configuration, &Place::of(endpoint, &reach.stage)).await;
+    kept.with_context(|| reach.cannot("read a secret"))
 }
 
 /// The endpoint's only secret from now on.
@@ -210,18 +217,13 @@ fn before_others(new: &str, found: Option<&Kept>) -> Vec<String> {
 ///
 /// # Errors
 /// If it does, or if it cannot be known: with what is in use, and what to do.
-pub async fn require_unused(
-    deployment: &Deployment,
-    endpoint: &Endpoint,
-    change: &Change,
-    now: UnixSeconds,
-) -> Result<()> {
+pub async fn require_unused(reach: &Reach, endpoint: &Endpoint, change: &Change, now: UnixSeconds) -> Result<()> {
     let (Some(found), Some(which)) = (&change.found, change.taken) else { return Ok(()) };
     let name = &endpoint.name;
-    let used = last_use(deployment, name, which, found.changed_at, now).await.with_context(|| {
+    let used = last_use(reach, name, which, found.changed_at, now).await.with_context(|| {
         format!("whether a secret of {name} is still used is not known, so none is taken away without --force")
     })?;
-    let add = format!("cargo ops secret add {name}{}", deployment.again());
+    let add = format!("cargo ops secret add {name}{}", reach.again());
     match (which, used) {
         (Which::Older | Which::All, Use::No) => Ok(()),
         (Which::Older, Use::Yes { last }) => bail!(
@@ -245,10 +247,11 @@ pub async fn require_unused(
 ///
 /// # Errors
 /// If another was made since the secrets were read, or if it cannot be written.
-pub async fn make(deployment: &Deployment, endpoint: &Endpoint, change: &Change) -> Result<()> {
-    let place = Place::of(endpoint, &deployment.stage);
-    let written = secret_store::write(&deployment.configuration, &place, change.found.as_ref(), &change.text()).await;
-    written.with_context(|| deployment.cannot("change a secret"))
+pub async fn make(reach: &Reach, endpoint: &Endpoint, change: &Change) -> Result<()> {
+    let place = Place::of(endpoint, &reach.stage);
+    let found = change.found.as_ref();
+    let written = secret_store::write(&reach.configuration, &place, found, &change.text(), reach.key.as_deref()).await;
+    written.with_context(|| reach.cannot("change a secret"))
 }
 
 /// What the sender of the local stack, which `cargo ops send` plays, signs with: the secret that it knows as long as that is
@@ -256,8 +259,8 @@ pub async fn make(deployment: &Deployment, endpoint: &Endpoint, change: &Change)
 ///
 /// # Errors
 /// If the secrets cannot be read, or if there are none.
-pub async fn senders(deployment: &Deployment, endpoint: &Endpoint, known: Option<&str>) -> Result<String> {
-    let kept = read(deployment, endpoint).await?;
+pub async fn senders(reach: &Reach, endpoint: &Endpoint, known: Option<&str>) -> Result<String> {
+    let kept = read(reach, endpoint).await?;
     let lines: Vec<&str> = kept.iter().flat_map(Kept::lines).collect();
     let secret = known.filter(|known| lines.contains(known)).or(lines.first().copied());
     Ok(secret.with_context(|| format!("{} has no secret to sign with", endpoint.name))?.to_owned())
@@ -383,13 +386,13 @@ impl fmt::Debug for Change {
 ///
 /// # Errors
 /// If there are as many as there can be, if another was faster, or if it cannot be written.
-pub(crate) async fn put_before(configuration: &aws_types::SdkConfig, place: &Place, new: &str) -> Result<()> {
-    let found = secret_store::read(configuration, place).await?;
+pub(crate) async fn put_before(reach: &Reach, place: &Place, new: &str) -> Result<()> {
+    let found = secret_store::read(&reach.configuration, place).await?;
     let lines = before_others(new, found.as_ref());
     if lines.len() > SECRETS_MAX {
         bail!("{place} holds {SECRETS_MAX} secrets already: drop those that no webhook uses any more");
     }
-    secret_store::write(configuration, place, found.as_ref(), &lines.join("\n")).await
+    secret_store::write(&reach.configuration, place, found.as_ref(), &lines.join("\n"), reach.key.as_deref()).await
 }
 
 #[cfg(test)]

@@ -83,6 +83,12 @@ pub struct Facts {
     pub bucket: String,
     /// The name of the function that takes deliveries from the queue.
     pub consumer_function: String,
+    /// The name of the receiver's log group.
+    pub receiver_log_group: String,
+    /// The name of the consumer's log group.
+    pub consumer_log_group: String,
+    /// The name of the housekeeper's log group.
+    pub housekeeper_log_group: String,
     /// What it accepts.
     pub endpoints: Vec<EndpointFacts>,
 }
@@ -139,6 +145,9 @@ impl Stack {
             table: output("TableName")?,
             bucket: output("BucketName")?,
             consumer_function: output("ConsumerFunction")?,
+            receiver_log_group: output("ReceiverLogGroup")?,
+            consumer_log_group: output("ConsumerLogGroup")?,
+            housekeeper_log_group: output("HousekeeperLogGroup")?,
             endpoints: endpoints
                 .iter()
                 .map(|endpoint| EndpointFacts {
@@ -281,7 +290,7 @@ async fn put_secrets(
 ) -> Result<()> {
     for endpoint in endpoints.iter() {
         if let Some(secret) = secrets.get(&endpoint.name) {
-            let put = secret_store::write(configuration, &Place::of(endpoint, STAGE), None, secret).await;
+            let put = secret_store::write(configuration, &Place::of(endpoint, STAGE), None, secret, None).await;
             put.with_context(|| format!("cannot put the secret of {}", endpoint.name))?;
         }
     }

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use wharf_webhook::clock::UnixSeconds;
 use wharf_webhook::handshake::{self, First, Reply};
@@ -24,7 +24,7 @@ use wharf_webhook::signature::key::{self, FetchedKey, KeyAddress};
 use wharf_webhook::terms::{Settings, Terms};
 
 /// What came of a folder of cases.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 pub struct Report {
     /// How many cases there were.
     pub cases: usize,
@@ -37,7 +37,7 @@ pub struct Report {
 }
 
 /// A case that was judged otherwise than expected.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub struct Disagreement {
     /// The case's name.
     pub case: String,

@@ -11,7 +11,7 @@ use http::HeaderMap;
 use tokio::signal::unix::{SignalKind, signal};
 use wharf_ops::embedded_metrics;
 use wharf_ops::emulator::Port;
-use wharf_ops::log_tail::{Function, Line, LogTail};
+use wharf_ops::log_tail::{Function, Line, LogTail, TimeOfDay};
 use wharf_ops::project::Project;
 use wharf_ops::python;
 use wharf_ops::records;
@@ -79,7 +79,7 @@ pub async fn run(project: &Project, arguments: &Arguments) -> Result<()> {
 async fn stay_up(project: &Project, stack: &Stack, endpoints: &Endpoints) -> Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for Ctrl-C")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
-    let mut tail = LogTail::new(stack, now())?;
+    let mut tail = LogTail::new(&stack.facts().deployment(), now());
     stack.facts().write(project)?;
     write_function_environment(project, stack).await?;
     let _facts_end_with_us = RemoveOnDrop(project, stack.facts());
@@ -93,11 +93,11 @@ async fn stay_up(project: &Project, stack: &Stack, endpoints: &Endpoints) -> Res
         let lines = tail.next().await.with_context(|| {
             format!("the local stack has ended. Its last words:\n{}", stack.emulator().last_words())
         })?;
-        for line in &lines {
-            show(line);
+        for text in lines.iter().filter_map(Line::told) {
+            println!("{text}");
         }
         if let Err(error) = embedded_metrics::put(&stack.facts().configuration(), &lines).await {
-            println!("{}  {error:#}", time_of_day(now()));
+            println!("{}  {error:#}", TimeOfDay(now()));
         }
     }
     println!("\nstopping the local stack");
@@ -198,41 +198,6 @@ fn first_sample<'a>(
     })
 }
 
-/// A line for a delivery: when, where, what became of it.
-fn show(line: &Line) {
-    let Some(outcome) = line.text("outcome") else {
-        if matches!(line.text("level"), Some("WARN" | "ERROR")) {
-            println!("{}  {}", time_of_day(line.at), line.text("message").unwrap_or_default());
-        }
-        return;
-    };
-    let mut text = format!("{}  {:<10} {:<14}", time_of_day(line.at), line.text("endpoint").unwrap_or("-"), outcome);
-    let mut add = |part: Option<String>| {
-        if let Some(part) = part {
-            text.push(' ');
-            text.push_str(&part);
-        }
-    };
-    add(line.text("event_type").map(str::to_owned));
-    // The housekeeper knows records only.
-    add(line.text("event_id").or_else(|| line.text("record")).map(str::to_owned));
-    add(line.number("status").map(|status| format!("answered {status}")));
-    add(line.number("replay").map(|replay| format!("replay {replay}")));
-    add(line.number("attempt").map(|attempt| format!("attempt {attempt}")));
-    add(line.number("age_ms").map(|age| format!("{age} ms after it arrived")));
-    if !matches!(outcome, "accepted" | "landed") {
-        add(line.text("message").map(|message| format!("({message})")));
-    }
-    println!("{text}");
-}
-
-/// `16:40:12.345`, in UTC.
-fn time_of_day(at: UnixMillis) -> String {
-    let millis = at.0.rem_euclid(24 * 60 * 60 * 1000);
-    let (seconds, millis) = (millis / 1000, millis % 1000);
-    format!("{:02}:{:02}:{:02}.{millis:03}", seconds / 3600, seconds / 60 % 60, seconds % 60)
-}
-
 /// Sends one event, and prints its way.
 async fn once(project: &Project, stack: &Stack, endpoints: &Endpoints) -> Result<()> {
     let sample = first_sample(project, stack, endpoints);
@@ -240,7 +205,7 @@ async fn once(project: &Project, stack: &Stack, endpoints: &Endpoints) -> Result
     let sent_at = now();
     let secret = facts.secret.as_deref().context("the endpoint has no secret")?;
     let outgoing = sample.signed(endpoint, secret, &facts.signed_url, None, sent_at)?;
-    let mut tail = LogTail::new(stack, sent_at)?;
+    let mut tail = LogTail::new(&stack.facts().deployment(), sent_at);
     let mut lines = Vec::new();
     println!("\nOne event on its way, times in UTC");
     step(sent_at, "sent", &format!("{} of {} bytes to {}", sample.event, sample.body.len(), facts.url));
@@ -284,7 +249,7 @@ async fn once(project: &Project, stack: &Stack, endpoints: &Endpoints) -> Result
 }
 
 fn step(at: UnixMillis, what: &str, text: &str) {
-    println!("  {}  {what:<10} {text}", time_of_day(at));
+    println!("  {}  {what:<10} {text}", TimeOfDay(at));
 }
 
 /// Posts an event that must be accepted.

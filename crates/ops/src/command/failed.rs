@@ -7,7 +7,7 @@ use wharf_ops::history::one_line;
 use wharf_ops::project::Project;
 use wharf_ops::since::Since;
 
-use crate::{Target, now};
+use crate::{Target, now, print_json};
 
 /// The most that one command lists.
 pub const LISTED_MAX: u32 = 10_000;
@@ -48,8 +48,7 @@ pub async fn run(project: &Project, arguments: &Arguments) -> Result<()> {
     };
     let listing = list(&deployment, &selection, usize::try_from(arguments.limit)?).await?;
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&listing)?);
-        return Ok(());
+        return print_json(&listing);
     }
     for line in lines(&listing.events) {
         println!("{line}");

@@ -2,12 +2,15 @@
 
 use anyhow::{Result, bail};
 use clap::Args;
+use serde::Serialize;
+use wharf_ops::deployment::Deployment;
 use wharf_ops::forget::{Bodies, Forgotten, Remembered, forget, held_until, remembered};
 use wharf_ops::history::one_line;
 use wharf_ops::project::Project;
+use wharf_webhook::clock::UnixSeconds;
 use wharf_webhook::ledger::State;
 
-use crate::{Target, nothing_was_changed, now};
+use crate::{Target, nothing_was_changed, now, print_json};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -33,6 +36,31 @@ pub struct Arguments {
     /// Does it, instead of showing what it would do
     #[arg(long)]
     execute: bool,
+    /// Prints JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// An event, and what became of it, as JSON.
+#[derive(Serialize)]
+struct ForgottenView<'a> {
+    event_key: &'a str,
+    body_key: &'a str,
+    state: &'static str,
+    /// Whether the record holds the message.
+    holds_message: bool,
+    /// What guards its body against coming again: `event_key` and `body_key` of that.
+    guard: Option<[&'a str; 2]>,
+    /// Its bodies in the bucket.
+    bodies: &'a [String],
+    /// Equal bodies of other arrivals.
+    equal_bodies: &'a [String],
+    /// Whether these are erased too.
+    all_equal_bodies: bool,
+    /// `would_be_erased`, `erased`, `held` or `changed`
+    outcome: &'static str,
+    /// Until when it is held, in seconds since 1970.
+    held_until: Option<UnixSeconds>,
 }
 
 pub async fn run(project: &Project, arguments: &Arguments) -> Result<()> {
@@ -43,6 +71,9 @@ pub async fn run(project: &Project, arguments: &Arguments) -> Result<()> {
     }
     let bodies = if arguments.all_equal_bodies { Bodies::AllEqual } else { Bodies::Own };
     let now = now().seconds();
+    if arguments.json {
+        return forget_in_json(&deployment, &all, bodies, arguments.execute, now).await;
+    }
     let mut left = 0;
     for event in &all {
         show(event, bodies);
@@ -72,6 +103,46 @@ pub async fn run(project: &Project, arguments: &Arguments) -> Result<()> {
     }
     if !arguments.execute {
         nothing_was_changed();
+    }
+    Ok(())
+}
+
+async fn forget_in_json(
+    deployment: &Deployment,
+    all: &[Remembered],
+    bodies: Bodies,
+    execute: bool,
+    now: UnixSeconds,
+) -> Result<()> {
+    let mut views = Vec::new();
+    for event in all {
+        let held = held_until(&event.record, now);
+        let (outcome, held_until) = match (held, execute) {
+            (Some(until), _) => ("held", Some(until)),
+            (None, false) => ("would_be_erased", None),
+            (None, true) => match forget(deployment, event, bodies, now).await? {
+                Forgotten::Yes => ("erased", None),
+                Forgotten::Held { until } => ("held", Some(until)),
+                Forgotten::Changed => ("changed", None),
+            },
+        };
+        views.push(ForgottenView {
+            event_key: &event.key.event,
+            body_key: &event.key.body,
+            state: event.record.state.word(),
+            holds_message: event.record.message.is_some(),
+            guard: event.guard.as_ref().map(|guard| [guard.event.as_str(), guard.body.as_str()]),
+            bodies: &event.bodies,
+            equal_bodies: &event.equal_bodies,
+            all_equal_bodies: bodies == Bodies::AllEqual,
+            outcome,
+            held_until,
+        });
+    }
+    print_json(&views)?;
+    let left = views.iter().filter(|view| matches!(view.outcome, "held" | "changed")).count();
+    if execute && left > 0 {
+        bail!("{left} of {} could not be erased", all.len());
     }
     Ok(())
 }

@@ -11,9 +11,10 @@ use wharf_ops::deployment::Deployment;
 use wharf_ops::history::{history, one_line};
 use wharf_ops::project::Project;
 use wharf_ops::records::{self, RecordView};
+use wharf_webhook::endpoints::Endpoint;
 use wharf_webhook::ledger::{Record, RecordKey};
 
-use crate::Target;
+use crate::{Target, print_json};
 
 /// How much of a body is shown, in bytes; `--body` writes all of it.
 const SHOWN_BYTES_MAX: usize = 64 * 1024;
@@ -55,6 +56,9 @@ struct Inspected {
 }
 
 pub async fn run(project: &Project, arguments: &Arguments) -> Result<()> {
+    // They say in which header a signature is, which is not to be shown.
+    let endpoints = project.endpoints()?;
+    let endpoint = endpoints.get(&arguments.endpoint);
     let deployment = arguments.target.deployment_with(project, &arguments.endpoint).await?;
     let found = records::whole(&deployment, &arguments.endpoint, &arguments.id).await?;
     if found.is_empty() && arguments.json {
@@ -70,37 +74,41 @@ pub async fn run(project: &Project, arguments: &Arguments) -> Result<()> {
         );
     }
     if let Some(file) = &arguments.body {
-        return write_body(&deployment, &found, file).await;
+        return write_body(&deployment, &found, endpoint, file).await;
     }
     if arguments.json {
-        return print_json(&deployment, &found).await;
+        return print_all(&deployment, &found, endpoint).await;
     }
     for (index, (key, record)) in found.iter().enumerate() {
         if index > 0 {
             println!();
         }
-        print(&RecordView::new(key, record), record, contents(&deployment, record).await?);
+        print(&RecordView::new(key, record), record, contents(&deployment, record, endpoint).await?);
     }
     Ok(())
 }
 
-async fn print_json(deployment: &Deployment, found: &[(RecordKey, Record)]) -> Result<()> {
+async fn print_all(deployment: &Deployment, found: &[(RecordKey, Record)], endpoint: Option<&Endpoint>) -> Result<()> {
     let mut all = Vec::new();
     for (key, record) in found {
-        let contents = contents(deployment, record).await?;
+        let contents = contents(deployment, record, endpoint).await?;
         let not_shown = contents.as_ref().err().map(NotShown::to_string);
         all.push(Inspected { record: RecordView::new(key, record), delivery: contents.ok(), not_shown });
     }
-    println!("{}", serde_json::to_string_pretty(&all)?);
-    Ok(())
+    print_json(&all)
 }
 
-async fn write_body(deployment: &Deployment, found: &[(RecordKey, Record)], file: &PathBuf) -> Result<()> {
+async fn write_body(
+    deployment: &Deployment,
+    found: &[(RecordKey, Record)],
+    endpoint: Option<&Endpoint>,
+    file: &PathBuf,
+) -> Result<()> {
     let [(_, record)] = found else {
         let keys: Vec<_> = found.iter().map(|(key, _)| key.idempotency_key()).collect();
         bail!("{} events came under this id. Choose one:\n{}", keys.len(), keys.join("\n"));
     };
-    let contents = contents(deployment, record).await?.context("there is no body to write")?;
+    let contents = contents(deployment, record, endpoint).await?.context("there is no body to write")?;
     if file.as_os_str() == "-" {
         return stdout().write_all(&contents.body.0).context("cannot write to the standard output");
     }

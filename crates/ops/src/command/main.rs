@@ -5,7 +5,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
-use wharf_ops::deployment::Deployment;
+use serde::Serialize;
+use wharf_ops::aws::Account;
+use wharf_ops::deployment::{Deployment, Reach};
 use wharf_ops::project::Project;
 use wharf_ops::stack::Facts;
 use wharf_ops::template;
@@ -13,6 +15,8 @@ use wharf_webhook::clock::UnixMillis;
 
 mod dev;
 mod send;
+mod status;
+mod tail;
 mod inspect;
 mod failed;
 mod replay;
@@ -26,6 +30,7 @@ mod providers;
 mod check;
 mod vectors;
 mod alarms;
+mod completions;
 
 /// Wharf's tools: try it on this machine, and look after what is deployed.
 #[derive(Debug, Parser)]
@@ -41,6 +46,10 @@ enum Command {
     Dev(dev::Arguments),
     /// Signs a sample event as its sender would, and posts it
     Send(send::Arguments),
+    /// Tells on one screen whether all is well
+    Status(status::Arguments),
+    /// Shows deliveries as they arrive, land, are refused and fail
+    Tail(tail::Arguments),
     /// Shows what the ledger knows of an event
     Inspect(inspect::Arguments),
     /// Lists the failed and parked events, newest first
@@ -69,6 +78,8 @@ enum Command {
     Alarms,
     /// Checks infra/template.yaml with cfn-lint, as written and as expanded for each stage
     Lint,
+    /// Prints what makes a shell complete `cargo ops`
+    Completions(completions::Arguments),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -79,6 +90,8 @@ async fn main() -> ExitCode {
         Ok(project) => match arguments.command {
             Command::Dev(arguments) => dev::run(&project, &arguments).await,
             Command::Send(arguments) => send::run(&project, &arguments).await,
+            Command::Status(arguments) => status::run(&project, &arguments).await,
+            Command::Tail(arguments) => tail::run(&project, &arguments).await,
             Command::Inspect(arguments) => inspect::run(&project, &arguments).await,
             Command::Failed(arguments) => failed::run(&project, &arguments).await,
             Command::Replay(arguments) => replay::run(&project, &arguments).await,
@@ -93,6 +106,7 @@ async fn main() -> ExitCode {
             Command::Vectors(arguments) => vectors::run(&arguments),
             Command::Alarms => alarms::run(&project),
             Command::Lint => template::lint(&project, &progress),
+            Command::Completions(arguments) => completions::run(&project, &arguments),
         },
     };
     match result {
@@ -107,15 +121,38 @@ async fn main() -> ExitCode {
 /// Which deployment a command is about.
 #[derive(Debug, Args)]
 struct Target {
-    /// A deployed stage, instead of the local stack; region and credentials from AWS_REGION, AWS_ACCESS_KEY_ID, ...
+    /// A deployed stage, instead of the local stack; credentials as every tool of AWS has them
     #[arg(long)]
     stage: Option<String>,
+    /// A profile of ~/.aws/config; without it AWS_PROFILE, or what the environment has
+    #[arg(long, requires = "stage")]
+    profile: Option<String>,
+    /// The stage's region; without it AWS_REGION, or the profile's
+    #[arg(long, requires = "stage")]
+    region: Option<String>,
 }
 
 impl Target {
     /// How to reach it.
     async fn deployment(&self, project: &Project) -> Result<Deployment> {
-        Deployment::find(project, self.stage.as_deref()).await
+        Deployment::find(project, self.stage.as_deref(), &self.account()).await
+    }
+
+    /// How to reach its services, though it may not be deployed yet, for something about an endpoint.
+    async fn reach_with(&self, project: &Project, endpoint: &str) -> Result<Reach> {
+        if self.stage.is_none() {
+            Facts::read(project)?.endpoint(endpoint)?;
+        }
+        self.reach(project).await
+    }
+
+    /// How to reach its services, though it may not be deployed yet.
+    async fn reach(&self, project: &Project) -> Result<Reach> {
+        Reach::find(project, self.stage.as_deref(), &self.account()).await
+    }
+
+    fn account(&self) -> Account {
+        Account { profile: self.profile.clone(), region: self.region.clone() }
     }
 
     /// How to reach it, for something about an endpoint. The local stack has those of endpoints.toml and no others; a
@@ -131,6 +168,18 @@ impl Target {
 /// Ends what only shows what would be done.
 fn nothing_was_changed() {
     println!("\nNothing was changed: with --execute, it is done.");
+}
+
+/// Prints what a program reads: one document, and nothing else beside it.
+fn print_json(document: &impl Serialize) -> Result<()> {
+    println!("{}", serde_json::to_string_pretty(document)?);
+    Ok(())
+}
+
+/// Prints one document of several, on a line.
+fn print_json_line(document: &impl Serialize) -> Result<()> {
+    println!("{}", serde_json::to_string(document)?);
+    Ok(())
 }
 
 /// Says what is being done, before it is.

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use serde::Serialize;
 use wharf_ops::opening;
 use wharf_ops::project::Project;
 use wharf_ops::secrets::Origin;
+use wharf_webhook::clock::UnixSeconds;
 
-use crate::{Target, now};
+use crate::{Target, now, print_json_line};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -27,6 +29,24 @@ pub struct Arguments {
     /// How long it stays open
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=60))]
     minutes: u32,
+    /// Prints JSON: a line when it is open, and one when it is closed again
+    #[arg(long)]
+    json: bool,
+}
+
+/// What has happened, as JSON.
+#[derive(Serialize)]
+struct Opened<'a> {
+    stage: &'a str,
+    endpoint: &'a str,
+    /// `open`, or `closed`
+    state: &'static str,
+    /// What the sender is to post to.
+    url: &'a str,
+    /// Until when it is open at most, in seconds since 1970.
+    until: UnixSeconds,
+    /// Whether a secret was offered, which is the endpoint's newest now.
+    offered: bool,
 }
 
 pub async fn run(project: &Project, arguments: &Arguments) -> Result<()> {
@@ -41,12 +61,24 @@ pub async fn run(project: &Project, arguments: &Arguments) -> Result<()> {
     let address = format!("{}/webhooks/{name}", deployment.api_url);
     let seconds = i64::from(minutes) * 60;
     let until = now().seconds().plus(seconds);
+    let view =
+        |state, offered| Opened { stage: &deployment.stage, endpoint: name, state, url: &address, until, offered };
     let opened = || {
+        if arguments.json {
+            return drop(print_json_line(&view("open", false)));
+        }
         println!("{name} is open for {minutes} min: now create the webhook at {title}, with the address\n  {address}")
     };
     let time = Duration::from_secs(seconds.unsigned_abs());
-    if !opening::open(&deployment.configuration, &deployment.stage, name, until, time, opened).await? {
+    let offered = opening::open(&deployment, name, until, time, opened).await?;
+    if arguments.json {
+        print_json_line(&view("closed", offered))?;
+    }
+    if !offered {
         bail!("{title} offered no secret within {minutes} min; {name} is closed again");
+    }
+    if arguments.json {
+        return Ok(());
     }
     println!("{title} offered a secret: it is the newest of {name} now, and the endpoint is closed again");
     Ok(())

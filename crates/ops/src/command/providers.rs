@@ -5,6 +5,8 @@ use clap::Args;
 use wharf_ops::catalogue;
 use wharf_webhook::provider::find;
 
+use crate::print_json;
+
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -17,6 +19,9 @@ pub struct Arguments {
     /// Prints the README's table
     #[arg(long, conflicts_with = "provider")]
     markdown: bool,
+    /// Prints JSON
+    #[arg(long, conflicts_with = "markdown")]
+    json: bool,
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
@@ -26,6 +31,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
                 "`generic` is what you describe in endpoints.toml: crates/webhook/src/provider/generic.rs lists its parameters"
             )
         }
+        Some(name) if arguments.json => match find(name) {
+            Some(provider) => return print_json(&catalogue::ProviderView::new(provider)),
+            None => bail!("there is no provider {name:?}: `cargo ops providers` lists them"),
+        },
+        None if arguments.json => return print_json(&catalogue::views()),
         Some(name) => match find(name) {
             Some(provider) => catalogue::describe(provider),
             None => bail!("there is no provider {name:?}: `cargo ops providers` lists them"),

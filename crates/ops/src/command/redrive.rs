@@ -2,11 +2,12 @@
 
 use anyhow::Result;
 use clap::Args;
+use serde::Serialize;
 use wharf_ops::history::one_line;
 use wharf_ops::project::Project;
-use wharf_ops::redrive::{DeadLetter, Fate, Options, Undecodable, look, redrive};
+use wharf_ops::redrive::{self, DeadLetter, Fate, Options, Undecodable, look, redrive};
 
-use crate::{Target, nothing_was_changed};
+use crate::{Target, nothing_was_changed, print_json_line};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -32,6 +33,39 @@ pub struct Arguments {
     /// Does it, instead of showing what it would do
     #[arg(long)]
     execute: bool,
+    /// Prints JSON: a line for each message, and one for all
+    #[arg(long)]
+    json: bool,
+}
+
+/// A message, as JSON.
+#[derive(Serialize)]
+struct LetterView<'a> {
+    /// SQS's id of it.
+    message_id: &'a str,
+    /// `moved`, `would_be_moved`, `stays` or `came_back`
+    fate: &'static str,
+    endpoint: Option<&'a str>,
+    /// The sender's id of the event, or the idempotency key.
+    id: Option<&'a str>,
+    event_type: Option<&'a str>,
+    /// When it was read at the door, in milliseconds since 1970.
+    received_at_ms: Option<i64>,
+    /// Why it is no delivery.
+    undecodable: Option<String>,
+    /// Why it was put there, if somebody said so.
+    reason: Option<&'a str>,
+}
+
+/// What a run comes to, as JSON.
+#[derive(Serialize)]
+struct SummaryView<'a> {
+    stage: &'a str,
+    execute: bool,
+    moved: usize,
+    stayed: usize,
+    /// About how many are in the dead-letter queue now.
+    left: u64,
 }
 
 pub async fn run(project: &Project, arguments: &Arguments) -> Result<()> {
@@ -41,11 +75,25 @@ pub async fn run(project: &Project, arguments: &Arguments) -> Result<()> {
         per_second: arguments.rate,
         undecodable: if arguments.undecodable { Undecodable::Move } else { Undecodable::Stay },
     };
-    let mut print = |letter: &DeadLetter, fate| println!("{}", line(letter, fate, arguments.execute));
+    let mut print = |letter: &DeadLetter, fate| match arguments.json {
+        // What cannot be written as JSON there is not among texts and numbers.
+        true => drop(print_json_line(&view(letter, fate, arguments.execute))),
+        false => println!("{}", line(letter, fate, arguments.execute)),
+    };
     let summary = match arguments.execute {
         true => redrive(&deployment, &options, &mut print).await?,
         false => look(&deployment, &options, &mut print).await?,
     };
+    if arguments.json {
+        let redrive::Summary { moved, stayed, left } = summary;
+        return print_json_line(&SummaryView {
+            stage: &deployment.stage,
+            execute: arguments.execute,
+            moved,
+            stayed,
+            left,
+        });
+    }
     let moved = if arguments.execute { "moved" } else { "would be moved" };
     println!(
         "{} {moved}, {} stay; about {} are in the dead-letter queue now",
@@ -55,6 +103,25 @@ pub async fn run(project: &Project, arguments: &Arguments) -> Result<()> {
         nothing_was_changed();
     }
     Ok(())
+}
+
+fn view<'a>(letter: &'a DeadLetter, fate: Fate, execute: bool) -> LetterView<'a> {
+    let delivery = letter.delivery.as_ref().ok();
+    LetterView {
+        message_id: &letter.message_id,
+        fate: match (fate, execute) {
+            (Fate::Moved, true) => "moved",
+            (Fate::Moved, false) => "would_be_moved",
+            (Fate::Stays, _) => "stays",
+            (Fate::CameBack, _) => "came_back",
+        },
+        endpoint: delivery.map(|delivery| delivery.endpoint.as_str()),
+        id: delivery.map(|delivery| delivery.id.as_str()),
+        event_type: delivery.and_then(|delivery| delivery.event_type.as_deref()),
+        received_at_ms: delivery.map(|delivery| delivery.received_at.0),
+        undecodable: letter.delivery.as_ref().err().map(ToString::to_string),
+        reason: letter.reason.as_deref(),
+    }
 }
 
 /// A message on one line.

@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use futures_util::future::join_all;
+use serde::Serialize;
 use wharf_ops::deployment::Deployment;
 use wharf_ops::failed::{GivenUp, Selection, list};
 use wharf_ops::history::one_line;
@@ -14,7 +15,7 @@ use wharf_webhook::clock::UnixSeconds;
 use wharf_webhook::ledger::RecordKey;
 
 use super::failed::{LISTED_MAX, lines};
-use crate::{Target, nothing_was_changed, now};
+use crate::{Target, nothing_was_changed, now, print_json};
 
 /// How many are asked for at the same time.
 const AT_ONCE: usize = 16;
@@ -54,6 +55,37 @@ pub struct Arguments {
     /// Does it, instead of showing what it would do
     #[arg(long)]
     execute: bool,
+    /// Prints JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What a run comes to, as JSON.
+#[derive(Serialize)]
+struct ReplayedView {
+    stage: String,
+    execute: bool,
+    events: Vec<EventView>,
+    /// How many there are beyond what one run takes.
+    more: usize,
+}
+
+/// An event, and what became of it.
+#[derive(Serialize)]
+struct EventView {
+    endpoint: String,
+    id: String,
+    event_key: String,
+    body_key: String,
+    /// `would_be_replayed`, `replayed`, `refused`, `overtaken`, `unknown` (its record is gone), or `not_known` (whether it was
+    /// replayed)
+    outcome: &'static str,
+    /// The number of the replay.
+    replay: Option<u32>,
+    /// Whether its message is in the queue already; if not, the housekeeper puts it there.
+    in_queue: Option<bool>,
+    /// Why it was refused, or is not known.
+    reason: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -66,6 +98,9 @@ pub async fn run(project: &Project, arguments: &Arguments) -> Result<()> {
     match (&arguments.endpoint, &arguments.id) {
         (Some(endpoint), Some(id)) => {
             let deployment = arguments.target.deployment_with(project, endpoint).await?;
+            if arguments.json {
+                return replay_one_in_json(&deployment, endpoint, id, arguments.execute).await;
+            }
             replay_one(&deployment, endpoint, id, arguments.execute).await
         }
         (Some(_) | None, Some(_) | None) => {
@@ -109,6 +144,90 @@ async fn replay_one(deployment: &Deployment, endpoint: &str, id: &str, execute: 
     Ok(())
 }
 
+async fn replay_one_in_json(deployment: &Deployment, endpoint: &str, id: &str, execute: bool) -> Result<()> {
+    let now = now().seconds();
+    let found = records::whole(deployment, endpoint, id).await?;
+    let mut events = Vec::new();
+    for (key, record) in &found {
+        events.push(match (execute, next_number(record, now)) {
+            (true, _) => EventView::after(key, replay(deployment, key, now).await),
+            (false, Ok(replay)) => EventView::before(key, Some(replay), None),
+            (false, Err(refused)) => EventView::before(key, None, Some(refused.to_string())),
+        });
+    }
+    ReplayedView { stage: deployment.stage.clone(), execute, events, more: 0 }.print()
+}
+
+async fn replay_all_in_json(
+    deployment: &Deployment,
+    keys: &[RecordKey],
+    more: usize,
+    execute: bool,
+    now: UnixSeconds,
+) -> Result<()> {
+    let mut events = Vec::new();
+    for keys in keys.chunks(AT_ONCE) {
+        if execute {
+            let outcomes = join_all(keys.iter().map(|key| replay(deployment, key, now))).await;
+            events.extend(keys.iter().zip(outcomes).map(|(key, outcome)| EventView::after(key, outcome)));
+        } else {
+            events.extend(keys.iter().map(|key| EventView::before(key, None, None)));
+        }
+    }
+    let view = ReplayedView { stage: deployment.stage.clone(), execute, events, more };
+    if view.events.is_empty() { print_json(&view) } else { view.print() }
+}
+
+impl ReplayedView {
+    /// Prints it.
+    ///
+    /// # Errors
+    /// If there is something that is not known, or nothing that can be replayed.
+    fn print(&self) -> Result<()> {
+        print_json(self)?;
+        let count = |outcome: &str| self.events.iter().filter(|event| event.outcome == outcome).count();
+        match (count("not_known"), count("replayed") + count("would_be_replayed")) {
+            (0, 0) => bail!("nothing can be replayed"),
+            (0, _) => Ok(()),
+            (unknown, _) => bail!("of {unknown} it is not known whether they were replayed"),
+        }
+    }
+}
+
+impl EventView {
+    fn new(key: &RecordKey, outcome: &'static str) -> EventView {
+        EventView {
+            endpoint: key.endpoint().to_owned(),
+            id: key.event_id().to_owned(),
+            event_key: key.event.clone(),
+            body_key: key.body.clone(),
+            outcome,
+            replay: None,
+            in_queue: None,
+            reason: None,
+        }
+    }
+
+    fn before(key: &RecordKey, replay: Option<u32>, refused: Option<String>) -> EventView {
+        let outcome = if refused.is_some() { "refused" } else { "would_be_replayed" };
+        EventView { replay, reason: refused, ..EventView::new(key, outcome) }
+    }
+
+    fn after(key: &RecordKey, outcome: Result<Replayed>) -> EventView {
+        match outcome {
+            Ok(Replayed::Yes { replay, in_queue }) => {
+                EventView { replay: Some(replay), in_queue: Some(in_queue), ..EventView::new(key, "replayed") }
+            }
+            Ok(Replayed::Refused(refused)) => {
+                EventView { reason: Some(refused.to_string()), ..EventView::new(key, "refused") }
+            }
+            Ok(Replayed::Overtaken) => EventView::new(key, "overtaken"),
+            Ok(Replayed::Unknown) => EventView::new(key, "unknown"),
+            Err(error) => EventView { reason: Some(format!("{error:#}")), ..EventView::new(key, "not_known") },
+        }
+    }
+}
+
 async fn replay_all(deployment: &Deployment, arguments: &Arguments) -> Result<()> {
     let now = now().seconds();
     let selection = Selection {
@@ -123,6 +242,10 @@ async fn replay_all(deployment: &Deployment, arguments: &Arguments) -> Result<()
     let mut listing = list(deployment, &selection, usize::try_from(LISTED_MAX)?).await?;
     // In the order in which they failed.
     listing.events.reverse();
+    if arguments.json {
+        let keys: Vec<_> = listing.events.iter().map(|event| event.key()).collect();
+        return replay_all_in_json(deployment, &keys, listing.more, arguments.execute, now).await;
+    }
     if listing.events.is_empty() {
         println!("no failed or parked events");
         return Ok(());

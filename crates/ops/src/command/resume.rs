@@ -5,7 +5,8 @@ use clap::Args;
 use wharf_ops::consumption::{Consumption, consumption, in_queue, resume};
 use wharf_ops::project::Project;
 
-use crate::{Target, nothing_was_changed, progress};
+use super::pause::Changed;
+use crate::{Target, nothing_was_changed, print_json, progress};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -18,13 +19,29 @@ pub struct Arguments {
     /// Does it, instead of showing what it would do
     #[arg(long)]
     execute: bool,
+    /// Prints JSON
+    #[arg(long)]
+    json: bool,
 }
 
 pub async fn run(project: &Project, arguments: &Arguments) -> Result<()> {
     let deployment = arguments.target.deployment(project).await?;
     let name = deployment.name();
     let messages = in_queue(&deployment).await?;
-    match consumption(&deployment).await? {
+    let found = consumption(&deployment).await?;
+    if arguments.json {
+        if arguments.execute {
+            resume(&deployment).await?;
+        }
+        return print_json(&Changed {
+            stage: deployment.stage.clone(),
+            execute: arguments.execute,
+            before: found.word().to_owned(),
+            after: consumption(&deployment).await?.word().to_owned(),
+            messages,
+        });
+    }
+    match found {
         Consumption::Running => {
             println!("the consumer of {name} is running already; about {messages} messages are in the queue");
             return Ok(());

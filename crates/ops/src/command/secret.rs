@@ -4,7 +4,8 @@ use std::io::{IsTerminal, Read};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
-use wharf_ops::deployment::Deployment;
+use serde::Serialize;
+use wharf_ops::deployment::Reach;
 use wharf_ops::project::Project;
 use wharf_ops::secret_use::{IN_USE_SECONDS, Use};
 use wharf_ops::secrets::{self, Change, Dropped, EndpointSecrets, NewSecret, Origin};
@@ -13,7 +14,7 @@ use wharf_webhook::endpoints::{Endpoint, Endpoints};
 use wharf_webhook::limits::{SECRET_REFRESH_SECONDS, SECRET_TTL_SECONDS};
 use wharf_webhook::provider::generic::GENERIC;
 
-use crate::{Target, nothing_was_changed, now};
+use crate::{Target, nothing_was_changed, now, print_json};
 
 /// The most that is read from standard input, in bytes: SSM takes 4 KB, Secrets Manager 64.
 const STDIN_BYTES_MAX: u64 = 64 * 1024;
@@ -90,11 +91,18 @@ struct NewArguments {
     /// Takes the secret from standard input, instead of making one up
     #[arg(long)]
     stdin: bool,
+    /// The KMS key that an endpoint's first secret is encrypted with: its id, ARN or alias. Without it the stack's own
+    /// (KeyArn), or the account's default; later secrets stay with the key of the first
+    #[arg(long, value_name = "KEY", requires = "stage")]
+    key: Option<String>,
     #[command(flatten)]
     target: Target,
     /// Does it, instead of showing what it would do
     #[arg(long)]
     execute: bool,
+    /// Prints JSON
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -117,6 +125,9 @@ struct DropArguments {
     /// Does it, instead of showing what it would do
     #[arg(long)]
     execute: bool,
+    /// Prints JSON
+    #[arg(long)]
+    json: bool,
 }
 
 pub async fn run(project: &Project, arguments: &Arguments) -> Result<()> {
@@ -131,28 +142,36 @@ pub async fn run(project: &Project, arguments: &Arguments) -> Result<()> {
 
 async fn list(project: &Project, endpoints: &Endpoints, arguments: &ListArguments) -> Result<()> {
     let chosen = arguments.endpoint.as_deref().map(|name| find(endpoints, name)).transpose()?;
-    let deployment = match &arguments.endpoint {
-        Some(name) => arguments.target.deployment_with(project, name).await?,
-        None => arguments.target.deployment(project).await?,
+    let reach = match &arguments.endpoint {
+        Some(name) => arguments.target.reach_with(project, name).await?,
+        None => arguments.target.reach(project).await?,
     };
     let now = now().seconds();
     let listed = match chosen {
-        Some(endpoint) => secrets::list(&deployment, [endpoint].into_iter(), now).await?,
-        None => secrets::list(&deployment, endpoints.iter(), now).await?,
+        Some(endpoint) => secrets::list(&reach, [endpoint].into_iter(), now).await,
+        None => secrets::list(&reach, endpoints.iter(), now).await,
     };
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&listed)?);
-        return Ok(());
+        print_json(&listed)?;
+        return require_readable(&listed);
     }
     let width = listed.iter().map(|secrets| secrets.endpoint.len()).max().unwrap_or_default();
     for secrets in &listed {
         let endpoint = find(endpoints, &secrets.endpoint)?;
-        for (index, line) in lines(endpoint, secrets, &deployment.again(), now).iter().enumerate() {
+        for (index, line) in lines(endpoint, secrets, &reach.again(), now).iter().enumerate() {
             let name = if index == 0 { secrets.endpoint.as_str() } else { "" };
             println!("{name:width$}  {line}");
         }
     }
-    Ok(())
+    require_readable(&listed)
+}
+
+/// What a script must not take for an endpoint without secrets.
+fn require_readable(listed: &[EndpointSecrets]) -> Result<()> {
+    match listed.iter().filter(|secrets| secrets.unreadable.is_some()).count() {
+        0 => Ok(()),
+        count => bail!("of {count} of {} endpoints the secrets cannot be read", listed.len()),
+    }
 }
 
 /// What is said of one endpoint.
@@ -161,6 +180,9 @@ fn lines(endpoint: &Endpoint, secrets: &EndpointSecrets, again: &str, now: UnixS
     let Some(kept_in) = &secrets.kept_in else {
         return vec![format!("needs no secret: {} publishes its key", endpoint.terms.provider.title)];
     };
+    if let Some(why) = &secrets.unreadable {
+        return vec![format!("not known: {why}")];
+    }
     let ago = |at: UnixSeconds| span(now.0.saturating_sub(at.0));
     let mut lines = vec![match secrets.changed_at {
         Some(at) => format!("{}, changed {at} ({} ago)", count(secrets.count), ago(at)),
@@ -209,14 +231,18 @@ fn mend(endpoint: &Endpoint, again: &str) -> String {
 async fn set(project: &Project, endpoints: &Endpoints, arguments: &SetArguments) -> Result<()> {
     let new = &arguments.new;
     let endpoint = find(endpoints, &new.endpoint)?;
-    let deployment = new.target.deployment_with(project, &endpoint.name).await?;
-    let found = secrets::read(&deployment, endpoint).await?;
+    let reach = new.reach(project, endpoint).await?;
+    let found = secrets::read(&reach, endpoint).await?;
+    new.require_key_for_first(endpoint, found.is_some())?;
     let secret = new.secret(endpoint)?;
     let change = secrets::set(endpoint, found, &secret)?;
     if !arguments.force {
-        secrets::require_unused(&deployment, endpoint, &change, now().seconds()).await?;
+        secrets::require_unused(&reach, endpoint, &change, now().seconds()).await?;
     }
-    say(&deployment, endpoint, &change);
+    if new.json {
+        return new.make_in_json(&reach, endpoint, &change, &secret).await;
+    }
+    say(&reach, endpoint, &change);
     match change.before() {
         0 => println!("{} becomes its first", new.what()),
         _ => println!("{} becomes its only one, and what is signed with another is {}", new.what(), refused()),
@@ -225,7 +251,7 @@ async fn set(project: &Project, endpoints: &Endpoints, arguments: &SetArguments)
         nothing_was_changed();
         return Ok(());
     }
-    secrets::make(&deployment, endpoint, &change).await?;
+    secrets::make(&reach, endpoint, &change).await?;
     new.show(endpoint, &secret);
     println!("{}", accepted());
     Ok(())
@@ -234,23 +260,27 @@ async fn set(project: &Project, endpoints: &Endpoints, arguments: &SetArguments)
 async fn add(project: &Project, endpoints: &Endpoints, arguments: &AddArguments) -> Result<()> {
     let new = &arguments.new;
     let endpoint = find(endpoints, &new.endpoint)?;
-    let deployment = new.target.deployment_with(project, &endpoint.name).await?;
-    let found = secrets::read(&deployment, endpoint).await?;
+    let reach = new.reach(project, endpoint).await?;
+    let found = secrets::read(&reach, endpoint).await?;
+    new.require_key_for_first(endpoint, found.is_some())?;
     let secret = new.secret(endpoint)?;
     let change = secrets::add(endpoint, found, &secret)?;
-    say(&deployment, endpoint, &change);
+    if new.json {
+        return new.make_in_json(&reach, endpoint, &change, &secret).await;
+    }
+    say(&reach, endpoint, &change);
     println!("{} becomes its newest, and all are valid until they are dropped", new.what());
     if !new.execute {
         nothing_was_changed();
         return Ok(());
     }
-    secrets::make(&deployment, endpoint, &change).await?;
+    secrets::make(&reach, endpoint, &change).await?;
     new.show(endpoint, &secret);
     if change.before() == 0 {
         println!("{}", accepted());
         return Ok(());
     }
-    let (name, again) = (&endpoint.name, deployment.again());
+    let (name, again) = (&endpoint.name, reach.again());
     println!(
         "1. wait {} minutes, until {}: it is valid everywhere then. Sooner, the first delivery that is signed with it may be \
          refused, and within {SECRET_REFRESH_SECONDS} s none any more",
@@ -265,14 +295,20 @@ async fn add(project: &Project, endpoints: &Endpoints, arguments: &AddArguments)
 
 async fn drop_older(project: &Project, endpoints: &Endpoints, arguments: &DropArguments) -> Result<()> {
     let endpoint = find(endpoints, &arguments.endpoint)?;
-    let deployment = arguments.target.deployment_with(project, &endpoint.name).await?;
-    let found = secrets::read(&deployment, endpoint).await?;
+    let reach = arguments.target.reach_with(project, &endpoint.name).await?;
+    let found = secrets::read(&reach, endpoint).await?;
     let dropped = if arguments.all_but_newest { Dropped::AllButNewest } else { Dropped::Oldest };
     let change = secrets::drop_older(endpoint, found, dropped)?;
     if !arguments.force {
-        secrets::require_unused(&deployment, endpoint, &change, now().seconds()).await?;
+        secrets::require_unused(&reach, endpoint, &change, now().seconds()).await?;
     }
-    say(&deployment, endpoint, &change);
+    if arguments.json {
+        if arguments.execute {
+            secrets::make(&reach, endpoint, &change).await?;
+        }
+        return print_json(&ChangeView::new(&reach, endpoint, &change, arguments.execute));
+    }
+    say(&reach, endpoint, &change);
     let which = match dropped {
         Dropped::Oldest => "the oldest is",
         Dropped::AllButNewest => "all but the newest are",
@@ -282,14 +318,14 @@ async fn drop_older(project: &Project, endpoints: &Endpoints, arguments: &DropAr
         nothing_was_changed();
         return Ok(());
     }
-    secrets::make(&deployment, endpoint, &change).await?;
+    secrets::make(&reach, endpoint, &change).await?;
     println!("done: {} left", change.after());
     Ok(())
 }
 
 /// What an endpoint has, before anything is changed.
-fn say(deployment: &Deployment, endpoint: &Endpoint, change: &Change) {
-    println!("{} of {} has {}", endpoint.name, deployment.name(), count(change.before()));
+fn say(reach: &Reach, endpoint: &Endpoint, change: &Change) {
+    println!("{} of {} has {}", endpoint.name, reach.name(), count(change.before()));
 }
 
 fn count(secrets: usize) -> String {
@@ -310,7 +346,70 @@ fn refused() -> String {
     format!("refused within {} minutes", SECRET_TTL_SECONDS / 60)
 }
 
+/// A change, as JSON.
+#[derive(Serialize)]
+struct ChangeView<'a> {
+    stage: &'a str,
+    endpoint: &'a str,
+    execute: bool,
+    /// How many secrets there were.
+    before: usize,
+    /// How many there are then.
+    after: usize,
+    /// The new secret, where it was made up and is in place: nobody else has it.
+    secret: Option<&'a str>,
+}
+
+impl<'a> ChangeView<'a> {
+    fn new(reach: &'a Reach, endpoint: &'a Endpoint, change: &Change, execute: bool) -> ChangeView<'a> {
+        ChangeView {
+            stage: &reach.stage,
+            endpoint: &endpoint.name,
+            execute,
+            before: change.before(),
+            after: change.after(),
+            secret: None,
+        }
+    }
+}
+
 impl NewArguments {
+    /// How to reach the endpoint's secrets, with the key that a first one is encrypted with.
+    async fn reach(&self, project: &Project, endpoint: &Endpoint) -> Result<Reach> {
+        let mut reach = self.target.reach_with(project, &endpoint.name).await?;
+        if self.key.is_some() {
+            reach.key.clone_from(&self.key);
+        }
+        Ok(reach)
+    }
+
+    /// What is kept has its key: another is not chosen by the way.
+    fn require_key_for_first(&self, endpoint: &Endpoint, is_kept: bool) -> Result<()> {
+        if self.key.is_some() && is_kept {
+            bail!(
+                "{} has secrets, which are encrypted with a key already, and stay with it: leave --key out, or change the key \
+                 where they are kept",
+                endpoint.name
+            );
+        }
+        Ok(())
+    }
+
+    async fn make_in_json(
+        &self,
+        reach: &Reach,
+        endpoint: &Endpoint,
+        change: &Change,
+        secret: &NewSecret,
+    ) -> Result<()> {
+        let mut view = ChangeView::new(reach, endpoint, change, self.execute);
+        if self.execute {
+            secrets::make(reach, endpoint, change).await?;
+            view.secret = (!self.stdin).then(|| secret.reveal());
+        }
+        print_json(&view)
+    }
+
     /// The secret that is meant.
     fn secret(&self, endpoint: &Endpoint) -> Result<NewSecret> {
         if !self.stdin {
@@ -359,7 +458,7 @@ fn find<'e>(endpoints: &'e Endpoints, name: &str) -> Result<&'e Endpoint> {
 }
 
 /// A span of time in its largest whole unit, as in `3 h`.
-fn span(seconds: i64) -> String {
+pub fn span(seconds: i64) -> String {
     match seconds {
         ..60 => format!("{} s", seconds.max(0)),
         60..3600 => format!("{} min", seconds / 60),

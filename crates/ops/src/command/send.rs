@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use serde::Serialize;
 use wharf_ops::project::Project;
 use wharf_ops::samples::Sample;
 use wharf_ops::secrets;
@@ -13,7 +14,7 @@ use wharf_webhook::judgement::stated;
 use wharf_webhook::request::Request;
 use wharf_webhook::signature::signing::Outgoing;
 
-use crate::now;
+use crate::{now, print_json_line};
 
 /// Where the secret is looked for when the request goes elsewhere than to the local stack.
 const SECRET_VARIABLE: &str = "WHARF_SECRET";
@@ -45,6 +46,21 @@ pub struct Arguments {
     /// Where to, instead of the local stack; the secret is then read from the variable WHARF_SECRET, or is the local stack's
     #[arg(long)]
     url: Option<String>,
+    /// Prints JSON: a line for each copy
+    #[arg(long)]
+    json: bool,
+}
+
+/// An answer, as JSON.
+#[derive(Serialize)]
+struct Answered<'a> {
+    endpoint: &'a str,
+    /// The sender's id of the event, if its scheme has one.
+    id: Option<&'a str>,
+    event_type: &'a str,
+    status: u16,
+    milliseconds: u128,
+    body: &'a str,
 }
 
 pub async fn run(project: &Project, arguments: &Arguments) -> Result<()> {
@@ -83,6 +99,9 @@ pub async fn run(project: &Project, arguments: &Arguments) -> Result<()> {
     let outgoing = sample.signed(endpoint, &secret, &signed_url, arguments.id.as_deref(), now())?;
     let url = posted_to(&url, &outgoing);
 
+    let request =
+        Request { method: &outgoing.method, url: &outgoing.url, headers: &outgoing.headers, body: &outgoing.body };
+    let id = stated(&endpoint.terms, &request, endpoint.terms.scheme.event_id);
     let client = reqwest::Client::new();
     let mut refused = 0;
     for _ in 0..arguments.times {
@@ -94,16 +113,25 @@ pub async fn run(project: &Project, arguments: &Arguments) -> Result<()> {
         })?;
         let status = answer.status();
         let body = answer.text().await.context("the answer broke off")?;
-        println!("{} {status} in {} ms  {body}", sample.event, started.elapsed().as_millis());
+        let milliseconds = started.elapsed().as_millis();
+        if arguments.json {
+            print_json_line(&Answered {
+                endpoint: &endpoint.name,
+                id: id.as_ref().map(|id| id.text.as_str()),
+                event_type: &sample.event,
+                status: status.as_u16(),
+                milliseconds,
+                body: &body,
+            })?;
+        } else {
+            println!("{} {status} in {milliseconds} ms  {body}", sample.event);
+        }
         refused += u32::from(!status.is_success());
     }
     if refused > 0 {
         bail!("{refused} of {} were not accepted; the receiver's log says why", arguments.times);
     }
-    let request =
-        Request { method: &outgoing.method, url: &outgoing.url, headers: &outgoing.headers, body: &outgoing.body };
-    let id = stated(&endpoint.terms, &request, endpoint.terms.scheme.event_id);
-    if let (Some(id), None) = (id, &arguments.url) {
+    if let (Some(id), None, false) = (id, &arguments.url, arguments.json) {
         println!("look at it: cargo ops inspect {} {}", endpoint.name, id.text);
     }
     Ok(())

@@ -6,6 +6,8 @@ use anyhow::{Result, bail};
 use clap::Args;
 use wharf_ops::vectors;
 
+use crate::print_json;
+
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -14,14 +16,21 @@ Examples:
 pub struct Arguments {
     /// The folder; each of its *.json is a list of cases
     folder: PathBuf,
+    /// Prints JSON
+    #[arg(long)]
+    json: bool,
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     let report = vectors::judge_folder(&arguments.folder)?;
-    for disagreement in &report.disagreements {
-        println!("{}: expected {}, got {}", disagreement.case, disagreement.expected, disagreement.got);
+    if arguments.json {
+        print_json(&report)?;
+    } else {
+        for disagreement in &report.disagreements {
+            println!("{}: expected {}, got {}", disagreement.case, disagreement.expected, disagreement.got);
+        }
+        println!("{} cases, {} disagree", report.cases, report.disagreements.len());
     }
-    println!("{} cases, {} disagree", report.cases, report.disagreements.len());
     if report.cases == 0 {
         bail!("{} holds no case: its files must be named *.json", arguments.folder.display());
     }
