@@ -43,6 +43,11 @@ impl Project {
         Ok(Project { root: folder("workspace_root")?, target, made })
     }
 
+    /// A checkout in a folder of its own, for tests; what `cargo ops` makes is where `made` says.
+    pub fn at(root: PathBuf, made: PathBuf) -> Project {
+        Project { target: root.join("target"), root, made }
+    }
+
     /// A file or folder of the checkout.
     pub fn path(&self, name: &str) -> PathBuf {
         self.root.join(name)

@@ -35,18 +35,18 @@ pub struct Options {
     pub port: Port,
     /// The text of `endpoints.toml`.
     pub endpoints: String,
-    /// The receiver's binary.
+    /// The receiver's binary, or its zip.
     pub receiver: PathBuf,
-    /// The consumer's binary.
+    /// The consumer's binary, or its zip.
     pub consumer: PathBuf,
-    /// The housekeeper's binary.
+    /// The housekeeper's binary, or its zip.
     pub housekeeper: PathBuf,
     /// Secrets that are given; every other endpoint's is generated.
     pub secrets: BTreeMap<String, String>,
 }
 
 impl Options {
-    /// Each function's name and binary.
+    /// Each function's name, and its binary or zip.
     fn binaries(&self) -> [(&'static str, &Path); 3] {
         [("receiver", &self.receiver), ("consumer", &self.consumer), ("housekeeper", &self.housekeeper)]
     }
@@ -121,7 +121,7 @@ impl Stack {
         let configuration = configuration(&emulator.url());
         put_secrets(&configuration, &endpoints, &secrets).await?;
         for (function, binary) in options.binaries() {
-            upload(&emulator, &format!("{function}.zip"), package::zip(binary, &options.endpoints)?).await?;
+            upload(&emulator, &format!("{function}.zip"), package::of(binary, &options.endpoints)?).await?;
         }
         let alarms =
             upload(&emulator, "endpoint-alarms.yaml", endpoint_alarms::template(&endpoints).into_bytes()).await?;

@@ -88,27 +88,3 @@ pub fn expand_text(
     }
     serde_json::from_slice(&output.stdout).context("SAM printed no JSON")
 }
-
-/// Checks the template with cfn-lint, as it is written and as expanded for each stage; prints what it finds.
-///
-/// # Errors
-/// If anything is found.
-pub fn lint(project: &Project, progress: &dyn Fn(&str)) -> Result<()> {
-    let interpreter = python::interpreter(project, python::LINT, progress)?;
-    let mut files = vec![project.path(PATH), project.path(endpoint_alarms::PATH)];
-    for stage in ["development", "staging", "production", "local"] {
-        let path = project.made(&format!("template-{stage}.json"));
-        let expanded = expand(project, stage, progress)?;
-        fs::write(&path, format!("{expanded:#}\n")).with_context(|| format!("cannot write {}", path.display()))?;
-        files.push(path);
-    }
-    for file in files {
-        progress(&format!("cfn-lint {}", project.relative(&file).display()));
-        let cfn_lint = interpreter.with_file_name("cfn-lint");
-        let status = Command::new(cfn_lint).arg(&file).status().context("cannot run cfn-lint")?;
-        if !status.success() {
-            bail!("cfn-lint finds fault with {}", project.relative(&file).display());
-        }
-    }
-    Ok(())
-}

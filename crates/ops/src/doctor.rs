@@ -1,0 +1,1 @@
+//! What is misconfigured in a deployment, and the command that mends it.
