@@ -11,6 +11,9 @@ use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 
+/// What stands before an endpoint's name in its address. The template's route has the same.
+pub const PATH_PREFIX: &str = "/webhooks/";
+
 /// What of the event matters here. Header names come in lower case, repeated headers joined by commas.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -87,7 +90,7 @@ impl Request {
 
     /// The last part of `/webhooks/{endpoint}`; `None` for any other path.
     pub fn endpoint(&self) -> Option<&str> {
-        let name = self.raw_path.strip_prefix("/webhooks/")?;
+        let name = self.raw_path.strip_prefix(PATH_PREFIX)?;
         (!name.is_empty() && !name.contains('/')).then_some(name)
     }
 

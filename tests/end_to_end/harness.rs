@@ -85,17 +85,8 @@ impl Wharf {
     /// With these endpoints, this consumer, and secrets for some endpoints; the others' are generated.
     pub async fn start_with(endpoints: &str, consumer: PathBuf, secrets: &[(&str, &str)]) -> Wharf {
         let project = Project::find().unwrap();
-        let options = Options {
-            port: Port::Any,
-            endpoints: endpoints.to_owned(),
-            receiver: receiver(),
-            consumer,
-            housekeeper: housekeeper(),
-            secrets: secrets
-                .iter()
-                .map(|(name, secret)| ((*name).to_owned(), (*secret).to_owned()))
-                .collect::<BTreeMap<_, _>>(),
-        };
+        let secrets = secrets.iter().map(|(name, secret)| ((*name).to_owned(), (*secret).to_owned())).collect();
+        let options = Options { secrets, ..options(endpoints, consumer) };
         let stack = Stack::start(&project, &options, &|step| println!("{step}")).await.unwrap();
         let sqs = aws_sdk_sqs::Client::new(&stack.facts().configuration());
         let started_at = now();
@@ -335,6 +326,42 @@ impl Wharf {
         answer.datapoints().iter().filter_map(|point| point.sum()).sum()
     }
 
+    /// Subscribes a queue to a topic; its address.
+    pub async fn subscribe(&self, topic_arn: &str) -> String {
+        let queue = self.sqs.create_queue().queue_name("told").send().await.unwrap().queue_url.unwrap();
+        let name = QueueAttributeName::QueueArn;
+        let attributes =
+            self.sqs.get_queue_attributes().queue_url(&queue).attribute_names(name.clone()).send().await.unwrap();
+        let arn = &attributes.attributes().unwrap()[&name];
+        let form = [("Action", "Subscribe"), ("TopicArn", topic_arn), ("Protocol", "sqs"), ("Endpoint", arn)];
+        let form = form.map(|(name, value)| format!("{name}={}", value.replace(':', "%3A"))).join("&");
+        let answer = self
+            .client
+            .post(self.stack.facts().aws_endpoint_url.as_str())
+            // By the service in it, the emulator knows whom this is for.
+            .header("Authorization", "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/sns/aws4_request")
+            .header("Content-Type", "application/x-www-form-urlencoded")
+            .body(form)
+            .send()
+            .await
+            .unwrap();
+        assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
+        queue
+    }
+
+    /// What a topic told a queue of [`Wharf::subscribe`] since it was last asked.
+    pub async fn told(&self, queue_url: &str) -> Vec<String> {
+        let call = self.sqs.receive_message().queue_url(queue_url).max_number_of_messages(10).wait_time_seconds(0);
+        let mut told = Vec::new();
+        for message in call.send().await.unwrap().messages.unwrap_or_default() {
+            let handle = message.receipt_handle().unwrap();
+            self.sqs.delete_message().queue_url(queue_url).receipt_handle(handle).send().await.unwrap();
+            let notification: Value = serde_json::from_str(message.body().unwrap()).unwrap();
+            told.push(notification["Message"].as_str().unwrap().to_owned());
+        }
+        told
+    }
+
     /// Waits until nothing is in the queue, visible or not.
     pub async fn queue_is_empty(&self) {
         self.until("the queue is empty", async || {
@@ -466,6 +493,18 @@ impl Wharf {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+}
+
+/// What is deployed, with these endpoints and this consumer; every secret is generated.
+pub fn options(endpoints: &str, consumer: PathBuf) -> Options {
+    Options {
+        port: Port::Any,
+        endpoints: endpoints.to_owned(),
+        receiver: receiver(),
+        consumer,
+        housekeeper: housekeeper(),
+        secrets: BTreeMap::new(),
     }
 }
 

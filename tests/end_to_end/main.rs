@@ -36,5 +36,7 @@ mod published_keys;
 mod lambda_events;
 mod operate;
 mod secret_command;
+mod stack;
+mod alarms;
 mod chaos;
 mod cost;

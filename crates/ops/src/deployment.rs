@@ -62,6 +62,10 @@ enum Whereabouts {
     Account,
 }
 
+/// The outputs of the template that are asked for.
+pub const OUTPUTS: [&str; 6] =
+    ["ApiUrl", "TableName", "QueueUrl", "DeadLetterQueueUrl", "BucketName", "ConsumerFunction"];
+
 /// The name of a stage's CloudFormation stack.
 pub fn stack_name(stage: &str) -> String {
     format!("wharf-{stage}")

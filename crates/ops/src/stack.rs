@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -120,15 +121,8 @@ impl Stack {
         progress("deploying infra/template.yaml with the functions' binaries");
         let configuration = configuration(&emulator.url());
         put_secrets(&configuration, &endpoints, &secrets).await?;
-        for (function, binary) in options.binaries() {
-            upload(&emulator, &format!("{function}.zip"), package::of(binary, &options.endpoints)?).await?;
-        }
-        let alarms =
-            upload(&emulator, "endpoint-alarms.yaml", endpoint_alarms::template(&endpoints).into_bytes()).await?;
-        let template = template::packaged(project, |function| format!("s3://{CODE_BUCKET}/{function}.zip"), &alarms)?;
-        // By its address: as text, CloudFormation takes 51,200 bytes.
-        let template = upload(&emulator, "template.yaml", template.into_bytes()).await?;
-        let outputs = deploy(&configuration, &template)
+        let template = upload_template(&emulator, project, options).await?;
+        let outputs = deploy(&configuration, &template, &[], Action::Create)
             .await
             .with_context(|| format!("the emulator's last words:\n{}", emulator.last_words()))?;
         let output =
@@ -161,6 +155,16 @@ impl Stack {
             api_url,
         };
         Ok(Stack { emulator, facts, outputs })
+    }
+
+    /// Deploys again, with parameters that are not as they were before: an update of the stack, as `sam deploy` makes it.
+    ///
+    /// # Errors
+    /// If any step fails, with what the emulator said.
+    pub async fn update(&self, project: &Project, options: &Options, parameters: &[(&str, &str)]) -> Result<()> {
+        let template = upload_template(&self.emulator, project, options).await?;
+        deploy(&self.facts.configuration(), &template, parameters, Action::Update).await?;
+        Ok(())
     }
 
     /// How to reach it.
@@ -297,6 +301,25 @@ async fn put_secrets(
     Ok(())
 }
 
+/// Puts the template, and what it refers to, where CloudFormation finds them; the template's address. As a text it would be too
+/// long: CloudFormation takes 51,200 bytes.
+async fn upload_template(emulator: &Emulator, project: &Project, options: &Options) -> Result<String> {
+    let mut code = BTreeMap::new();
+    for (function, binary) in options.binaries() {
+        let zip = package::of(binary, &options.endpoints)?;
+        // By its content, as `sam deploy` names it: a new version is published when the name is another.
+        let mut hasher = DefaultHasher::new();
+        zip.hash(&mut hasher);
+        let name = format!("{function}-{:016x}.zip", hasher.finish());
+        upload(emulator, &name, zip).await?;
+        code.insert(function, format!("s3://{CODE_BUCKET}/{name}"));
+    }
+    let alarms = endpoint_alarms::template(&Endpoints::parse(&options.endpoints)?);
+    let alarms = upload(emulator, "endpoint-alarms.yaml", alarms.into_bytes()).await?;
+    let code_uri = |function: &str| code.get(function).cloned().unwrap_or_default();
+    upload(emulator, "template.yaml", template::packaged(project, code_uri, &alarms)?.into_bytes()).await
+}
+
 /// Puts what the template refers to into a bucket; where it is. The emulator takes S3's requests unsigned.
 async fn upload(emulator: &Emulator, name: &str, content: Vec<u8>) -> Result<String> {
     let bucket = format!("{}/{CODE_BUCKET}", emulator.url());
@@ -312,37 +335,61 @@ async fn upload(emulator: &Emulator, name: &str, content: Vec<u8>) -> Result<Str
     Ok(url)
 }
 
-async fn deploy(configuration: &SdkConfig, template_url: &str) -> Result<BTreeMap<String, String>> {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Action {
+    Create,
+    Update,
+}
+
+/// Has CloudFormation make of the stack what a template says, and waits until it has; the stack's outputs.
+async fn deploy(
+    configuration: &SdkConfig,
+    template_url: &str,
+    parameters: &[(&str, &str)],
+    action: Action,
+) -> Result<BTreeMap<String, String>> {
     let cloudformation = aws_sdk_cloudformation::Client::new(configuration);
-    cloudformation
-        .create_stack()
-        .stack_name(stack_name(STAGE))
-        .template_url(template_url)
-        .parameters(Parameter::builder().parameter_key("Stage").parameter_value(STAGE).build())
-        // The address that the emulator gives the API, from which the template takes the probe's, is no name of this machine.
-        .parameters(Parameter::builder().parameter_key("Probe").parameter_value("off").build())
-        .capabilities(Capability::CapabilityIam)
-        .capabilities(Capability::CapabilityAutoExpand)
-        .send()
-        .await
-        .context("the emulator does not take infra/template.yaml")?;
+    // The address that the emulator gives the API, from which the template takes the probe's, is no name of this machine.
+    let parameters: BTreeMap<_, _> =
+        [("Stage", STAGE), ("Probe", "off")].into_iter().chain(parameters.iter().copied()).collect();
+    let parameters: Vec<_> = parameters
+        .into_iter()
+        .map(|(name, value)| Parameter::builder().parameter_key(name).parameter_value(value).build())
+        .collect();
+    let capabilities = vec![Capability::CapabilityIam, Capability::CapabilityAutoExpand];
+    match action {
+        Action::Create => {
+            let call = cloudformation.create_stack().stack_name(stack_name(STAGE)).template_url(template_url);
+            let call = call.set_parameters(Some(parameters)).set_capabilities(Some(capabilities));
+            call.send().await.context("the emulator does not take infra/template.yaml")?;
+        }
+        Action::Update => {
+            let call = cloudformation.update_stack().stack_name(stack_name(STAGE)).template_url(template_url);
+            let call = call.set_parameters(Some(parameters)).set_capabilities(Some(capabilities));
+            call.send().await.context("the emulator does not update its stack by infra/template.yaml")?;
+        }
+    }
     let deadline = tokio::time::Instant::now() + DEPLOY_TIMEOUT;
     loop {
         let described = cloudformation.describe_stacks().stack_name(stack_name(STAGE)).send().await;
         let described = described.context("cannot ask the emulator for the stack")?;
         let stack = described.stacks().first().context("the emulator has lost the stack")?;
         match stack.stack_status() {
-            Some(StackStatus::CreateComplete) => {
+            Some(StackStatus::CreateComplete | StackStatus::UpdateComplete) => {
                 let outputs = stack.outputs().iter();
                 return Ok(outputs
                     .filter_map(|output| Some((output.output_key()?.to_owned(), output.output_value()?.to_owned())))
                     .collect());
             }
-            Some(StackStatus::CreateInProgress) if tokio::time::Instant::now() < deadline => {
+            Some(
+                StackStatus::CreateInProgress
+                | StackStatus::UpdateInProgress
+                | StackStatus::UpdateCompleteCleanupInProgress,
+            ) if tokio::time::Instant::now() < deadline => {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
             status => bail!(
-                "the emulator could not create the stack: {} {}",
+                "the emulator could not deploy the stack: {} {}",
                 status.map_or("no status", StackStatus::as_str),
                 stack.stack_status_reason().unwrap_or_default()
             ),

@@ -2,7 +2,7 @@
 //!
 //! They stand in one table because they only make sense together: a lease that outlives a visibility timeout, or a
 //! dead-letter queue that forgets before the queue does, loses events without a single wrong line of code. The
-//! relations are asserted below when this is compiled; `tests/template.rs` holds the template to the same numbers.
+//! relations are asserted below when this is compiled; `tests/template` holds the template to the same numbers.
 
 /// The largest body that is accepted, in bytes: as large as the event that brings it. API Gateway refuses more by itself;
 /// as base64, which it makes of all but text and JSON, it lets about 4.4 MB through.
