@@ -17,6 +17,7 @@ mod dev;
 mod send;
 mod build;
 mod deploy;
+mod doctor;
 mod status;
 mod tail;
 mod inspect;
@@ -52,6 +53,8 @@ enum Command {
     Build(build::Arguments),
     /// Builds the functions, deploys them to a stage, and sees a probe land
     Deploy(deploy::Arguments),
+    /// Finds what is misconfigured, and the command that mends it
+    Doctor(doctor::Arguments),
     /// Tells on one screen whether all is well
     Status(status::Arguments),
     /// Shows deliveries as they arrive, land, are refused and fail
@@ -98,6 +101,7 @@ async fn main() -> ExitCode {
             Command::Send(arguments) => send::run(&project, &arguments).await,
             Command::Build(arguments) => build::run(&project, &arguments),
             Command::Deploy(arguments) => deploy::run(&project, &arguments).await,
+            Command::Doctor(arguments) => doctor::run(&project, &arguments).await,
             Command::Status(arguments) => status::run(&project, &arguments).await,
             Command::Tail(arguments) => tail::run(&project, &arguments).await,
             Command::Inspect(arguments) => inspect::run(&project, &arguments).await,
