@@ -7,15 +7,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use aws_credential_types::Credentials;
 use aws_sdk_cloudformation::types::{Capability, Parameter, StackStatus};
 use aws_types::SdkConfig;
 use serde::{Deserialize, Serialize};
 use wharf_webhook::endpoints::Endpoints;
 
-use crate::aws;
 use crate::deployment::stack_name;
-use crate::emulator::{ACCESS_KEY_ID, Emulator, Port, REGION, SECRET_ACCESS_KEY};
+use crate::emulator::{ACCESS_KEY_ID, Emulator, Port, REGION, SECRET_ACCESS_KEY, configuration};
 use crate::endpoint_alarms;
 use crate::package;
 use crate::project::Project;
@@ -266,11 +264,6 @@ impl Facts {
             format!("the local stack has no endpoint {name:?}; it has {}", names.join(", "))
         })
     }
-}
-
-fn configuration(endpoint_url: &str) -> SdkConfig {
-    let credentials = Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "local stack");
-    aws::configuration(REGION.to_owned(), credentials, Some(endpoint_url.to_owned()))
 }
 
 /// A secret for every endpoint that can be given one.
