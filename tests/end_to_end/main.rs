@@ -41,5 +41,7 @@ mod doctor;
 mod deploy;
 mod stack;
 mod alarms;
+mod status;
+mod tail;
 mod chaos;
 mod cost;

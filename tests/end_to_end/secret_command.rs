@@ -2,14 +2,17 @@
 
 use aws_sdk_cloudwatchlogs::types::InputLogEvent;
 use aws_sdk_ssm::types::ParameterType;
+use wharf_ops::deployment::Reach;
 use wharf_ops::embedded_metrics;
 use wharf_ops::log_tail::{Function, Line};
 use wharf_ops::secret_use::Use;
 use wharf_ops::secrets::{self, Change, Dropped, EndpointSecrets, NewSecret, list};
+use wharf_ops::stack::Facts;
 use wharf_webhook::clock::{UnixMillis, UnixSeconds};
 use wharf_webhook::metrics::{Dimension, Metric, Report, Reporter};
 
 use crate::harness::{Wharf, now, shipped_consumer};
+use crate::proxy::{Call, Fault, Proxy};
 
 /// An endpoint in each store, and two that are given no secret when the stack starts.
 const ENDPOINTS: &str = r#"
@@ -217,9 +220,9 @@ async fn all_secrets_of_an_endpoint_are_replaced_only_if_none_is_in_use() {
 async fn where_the_metrics_cannot_be_asked_for_nothing_is_taken_away() {
     let wharf = Wharf::start_with_secrets(&[("github", "new\nold")]).await;
     let change = wharf.planned_change("github", How::Drop(Dropped::Oldest)).await.unwrap();
-    let mut deployment = wharf.deployment();
     // Nobody listens there.
-    deployment.configuration = deployment.configuration.to_builder().endpoint_url("http://127.0.0.1:9").build();
+    let nowhere = "http://127.0.0.1:9".to_owned();
+    let deployment = Facts { aws_endpoint_url: nowhere, ..wharf.stack.facts().clone() }.deployment();
     let endpoint = wharf.endpoint("github");
     let now = now().seconds();
     let error = secrets::require_unused(&deployment, endpoint, &change, now).await.unwrap_err();
@@ -249,6 +252,53 @@ async fn the_first_secret_of_an_endpoint_is_set_in_either_store() {
         assert!(error.contains("has changed since it was looked at: nothing was written"), "{error}");
         assert_eq!(wharf.kept_secrets(endpoint).await.as_deref(), Some("first"));
     }
+}
+
+#[tokio::test]
+async fn the_first_secret_is_encrypted_with_the_stages_key_and_a_later_one_stays_with_it() {
+    let wharf = Wharf::start_with_secrets(&[]).await;
+    let configuration = wharf.stack.facts().configuration();
+    let manager = aws_sdk_secretsmanager::Client::new(&configuration);
+    // Neither of them is deployed yet.
+    for (stage, key, parameters_key, secrets_key) in [
+        ("development", None, "alias/aws/ssm", None),
+        ("staging", Some("alias/wharf"), "alias/wharf", Some("alias/wharf")),
+    ] {
+        let mut reach = Reach::of_stage(configuration.clone(), stage).await.unwrap();
+        assert_eq!(reach.key, None);
+        reach.key = key.map(str::to_owned);
+        for endpoint in STORES.map(|name| wharf.endpoint(name)) {
+            for secret in ["first", "second"] {
+                let found = secrets::read(&reach, endpoint).await.unwrap();
+                let added = secrets::add(endpoint, found, &NewSecret::given(endpoint, secret).unwrap()).unwrap();
+                secrets::make(&reach, endpoint, &added).await.unwrap();
+                reach.key = key.map(str::to_owned).filter(|_| secret == "first");
+            }
+            reach.key = key.map(str::to_owned);
+            assert_eq!(secrets::read(&reach, endpoint).await.unwrap().unwrap().count(), 2);
+        }
+        let ssm = aws_sdk_ssm::Client::new(&configuration);
+        let described = ssm.describe_parameters().send().await.unwrap();
+        let name = format!("/wharf/{stage}/github");
+        let parameter = described.parameters().iter().find(|parameter| parameter.name() == Some(&*name)).unwrap();
+        assert_eq!(parameter.key_id(), Some(parameters_key), "{stage}");
+        let secret = manager.describe_secret().secret_id(format!("wharf/{stage}/billing")).send().await.unwrap();
+        assert_eq!(secret.kms_key_id(), secrets_key, "{stage}");
+    }
+}
+
+#[tokio::test]
+async fn one_endpoint_whose_secret_cannot_be_read_does_not_hide_the_others() {
+    let wharf = Wharf::start_with_secrets(&[("github", "sesame"), ("billing", "sesame")]).await;
+    let denied = |call: &Call<'_>| if call.operation == "GetParameters" { Fault::Denied } else { Fault::None };
+    let (proxy, _victim) = Proxy::start(&wharf.stack.facts().aws_endpoint_url, denied).await;
+    let deployment = Facts { aws_endpoint_url: proxy.url.clone(), ..wharf.stack.facts().clone() }.deployment();
+    let endpoints = ["github", "billing"].map(|name| wharf.endpoint(name));
+    let listed = list(&deployment, endpoints.into_iter(), now().seconds()).await;
+    let why = listed[0].unreadable.as_deref().unwrap();
+    assert!(why.contains("cannot read the parameter /wharf/local/github"), "{why}");
+    assert_eq!((listed[0].count, &listed[0].problem), (0, &None));
+    assert_eq!((listed[1].count, &listed[1].unreadable), (1, &None));
 }
 
 #[tokio::test]

@@ -1,13 +1,19 @@
 //! The way to an account of AWS: region and credentials from where every tool of AWS has them.
 
+use std::error::Error;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use aws_config::default_provider::credentials::DefaultCredentialsChain;
+use aws_config::ecs::EcsCredentialsProvider;
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::imds;
+use aws_config::imds::credentials::ImdsCredentialsProvider;
 use aws_config::imds::region::ImdsRegionProvider;
+use aws_config::meta::credentials::CredentialsProviderChain;
 use aws_config::profile::{ProfileFileCredentialsProvider, ProfileSet};
 use aws_config::provider_config::ProviderConfig;
+use aws_config::web_identity_token::WebIdentityTokenCredentialsProvider;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
@@ -18,10 +24,11 @@ use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_types::SdkConfig;
 use aws_types::os_shim_internal::{Env, Fs};
 use aws_types::region::Region;
+use tokio::time::timeout;
 
-/// How often EC2's metadata service is asked. It answers at once or is not there: most machines are not EC2's, and each try
-/// takes a second of an operator's time.
-const METADATA_ATTEMPTS: u32 = 1;
+/// How long EC2's metadata service may take. It answers within milliseconds or is not there, as most machines are not EC2's;
+/// the library alone would try for several seconds of an operator's time.
+const METADATA_TIMEOUT: Duration = Duration::from_millis(1500);
 /// The profile that is meant where none is named.
 const DEFAULT_PROFILE: &str = "default";
 
@@ -44,7 +51,7 @@ pub async fn from_environment(account: &Account) -> Result<SdkConfig> {
     let http_client = http_client();
     let profiles = profiles(account).await?;
     let providers = ProviderConfig::without_region().with_http_client(http_client.clone());
-    let metadata = imds::Client::builder().configure(&providers).max_attempts(METADATA_ATTEMPTS).build();
+    let metadata = imds::Client::builder().configure(&providers).build();
     let region = region(account, &profiles, &providers, &metadata).await?;
     let providers = providers.with_region(Some(region.clone()));
     // A profile that is asked for is not to be passed over in favour of variables that happen to be set.
@@ -52,10 +59,7 @@ pub async fn from_environment(account: &Account) -> Result<SdkConfig> {
         Some(profile) => SharedCredentialsProvider::new(
             ProfileFileCredentialsProvider::builder().configure(&providers).profile_name(profile).build(),
         ),
-        None => {
-            let chain = DefaultCredentialsChain::builder().configure(providers).region(region.clone());
-            SharedCredentialsProvider::new(chain.imds_client(metadata).build().await)
-        }
+        None => SharedCredentialsProvider::new(chain(&providers, metadata)),
     };
     let found = provider.provide_credentials().await;
     let found = found.map_err(|error| explained(error, account, &profiles))?;
@@ -84,6 +88,36 @@ pub(crate) fn configuration(region: String, credentials: Credentials, endpoint_u
 
 fn http_client() -> SharedHttpClient {
     aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https()
+}
+
+/// Where credentials may be, in the order in which every tool of AWS looks.
+fn chain(providers: &ProviderConfig, metadata: imds::Client) -> CredentialsProviderChain {
+    let profile = ProfileFileCredentialsProvider::builder().configure(providers).build();
+    let web_identity = WebIdentityTokenCredentialsProvider::builder().configure(providers).build();
+    let container = EcsCredentialsProvider::builder().configure(providers).build();
+    let machine = ImdsCredentialsProvider::builder().configure(providers).imds_client(metadata).build();
+    CredentialsProviderChain::first_try("environment", EnvironmentVariableCredentialsProvider::new())
+        .or_else("profile", profile)
+        .or_else("web identity", web_identity)
+        .or_else("container", container)
+        .or_else("machine", OfMachine(machine))
+}
+
+/// What EC2's metadata service has. Whatever it answers instead of credentials, the machine has none for us: on most
+/// machines it is not there, or something else answers at its address.
+#[derive(Debug)]
+struct OfMachine(ImdsCredentialsProvider);
+
+impl ProvideCredentials for OfMachine {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async {
+            let found = timeout(METADATA_TIMEOUT, self.0.provide_credentials()).await;
+            found.map_err(CredentialsError::not_loaded)?.map_err(CredentialsError::not_loaded)
+        })
+    }
 }
 
 /// The profiles of the files, with the one selected that is meant.
@@ -120,7 +154,7 @@ async fn region(
     }
     let of_machine = ImdsRegionProvider::builder().configure(providers).imds_client(metadata.clone()).build();
     let profile = profiles.selected_profile();
-    of_machine.region().await.with_context(|| {
+    timeout(METADATA_TIMEOUT, of_machine.region()).await.ok().flatten().with_context(|| {
         format!(
             "no region to reach a deployed stage in: AWS_REGION and AWS_DEFAULT_REGION are not set, the profile {profile:?} \
              names none, and this machine is none of AWS's. Give --region, or have the profile name one: `aws configure set \
@@ -133,10 +167,15 @@ async fn region(
 fn explained(error: CredentialsError, account: &Account, profiles: &ProfileSet) -> anyhow::Error {
     let profile = profiles.selected_profile();
     if !matches!(error, CredentialsError::CredentialsNotLoaded(_)) {
-        return anyhow!(error).context(format!(
-            "there should be credentials to reach a deployed stage (profile {profile:?}), and they cannot be had. If they come \
-             from single sign-on, `aws sso login --profile {profile}` signs in again"
-        ));
+        let is_signed_in_to = ["sso_session", "sso_start_url"].iter().any(|key| profiles.get(key).is_some());
+        let mend = match is_signed_in_to {
+            true => format!("`aws sso login --profile {profile}` signs in again"),
+            false => "Mend that, or name another profile with --profile".to_owned(),
+        };
+        return anyhow!(
+            "the credentials to reach a deployed stage cannot be had (profile {profile:?}): {}. {mend}",
+            causes(&error)
+        );
     }
     if account.profile.is_some() {
         return anyhow!(
@@ -152,6 +191,21 @@ fn explained(error: CredentialsError, account: &Account, profiles: &ProfileSet) 
          instance of AWS that has a role. Name a profile with --profile; `aws sso login --profile NAME` signs in to one, `aws \
          configure` sets one up"
     )
+}
+
+/// What an error says, and what led to it, each once: the providers wrap each other in the same words.
+fn causes(error: &CredentialsError) -> String {
+    let mut said: Vec<String> = Vec::new();
+    let mut next: Option<&dyn Error> = Some(error);
+    while let Some(error) = next {
+        let text = error.to_string();
+        let text = text.trim().trim_end_matches("Stderr:").trim_end_matches(['.', ' ']);
+        if !said.iter().any(|before| before == text) {
+            said.push(text.to_owned());
+        }
+        next = error.source();
+    }
+    said.join(": ")
 }
 
 /// Hands over what was found at first, and asks again when that is used up: a process that a profile names may ask a person

@@ -24,6 +24,10 @@ const PAUSE_FIRST: Duration = Duration::from_millis(500);
 const PAUSE_LONGEST: Duration = Duration::from_secs(10);
 const PAUSES_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// CloudWatch's words for "too fast".
+const THROTTLED: [&str; 3] =
+    ["ThrottlingException", "LimitExceededException", "ProvisionedThroughputExceededException"];
+
 /// Which function wrote a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Function {
@@ -211,7 +215,8 @@ fn passes<R>(error: &SdkError<FilterLogEventsError, R>) -> bool {
     match error {
         SdkError::TimeoutError(_) | SdkError::ResponseError(_) => true,
         SdkError::ServiceError(error) => {
-            matches!(error.err().code(), Some("ThrottlingException" | "ServiceUnavailableException"))
+            let code = error.err().code().unwrap_or_default();
+            THROTTLED.contains(&code) || code == "ServiceUnavailableException"
         }
         _ => false,
     }
@@ -221,4 +226,37 @@ fn passes<R>(error: &SdkError<FilterLogEventsError, R>) -> bool {
 fn written_at(fields: &Value) -> Option<UnixMillis> {
     let logged = fields.get("timestamp").and_then(Value::as_str).and_then(UnixMillis::from_rfc3339);
     logged.or_else(|| fields.pointer("/_aws/Timestamp").and_then(Value::as_i64).map(UnixMillis))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn told(fields: Value) -> Option<String> {
+        Line { function: Function::Receiver, at: UnixMillis(1_754_000_000_250), fields }.told()
+    }
+
+    #[test]
+    fn a_line_tells_when_where_and_what_became_of_a_delivery() {
+        let landed = json!({
+            "outcome": "landed", "endpoint": "shop", "event_type": "paid", "event_id": "o-1", "attempt": 1, "age_ms": 41,
+            "message": "handled",
+        });
+        assert_eq!(
+            told(landed).unwrap(),
+            "22:13:20.250  shop       landed         paid o-1 attempt 1 41 ms after it arrived"
+        );
+        let refused = json!({ "outcome": "refused", "endpoint": "shop", "status": 400, "message": "no signature" });
+        assert_eq!(told(refused).unwrap(), "22:13:20.250  shop       refused        answered 400 (no signature)");
+    }
+
+    #[test]
+    fn of_other_lines_only_warnings_are_told_and_no_terminal_acts_on_what_a_sender_wrote() {
+        assert_eq!(told(json!({ "level": "INFO", "message": "started" })), None);
+        assert_eq!(told(json!({ "level": "WARN", "message": "slow" })).unwrap(), "22:13:20.250  slow");
+        let id = json!({ "outcome": "accepted", "endpoint": "shop", "event_id": "o\u{1b}[2J\n1" });
+        assert_eq!(told(id).unwrap(), "22:13:20.250  shop       accepted       o[2J 1");
+    }
 }

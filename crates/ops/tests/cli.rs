@@ -71,7 +71,9 @@ fn ops_without_a_stack(arguments: &[&str]) -> Output {
 
 #[test]
 fn without_a_local_stack_every_operators_command_says_how_to_start_one() {
-    let commands: [&[&str]; 13] = [
+    let commands: [&[&str]; 15] = [
+        &["status"],
+        &["tail"],
         &["inspect", "github", "d-1"],
         &["failed"],
         &["failed", "--endpoint", "github"],
@@ -96,27 +98,10 @@ fn without_a_local_stack_every_operators_command_says_how_to_start_one() {
 }
 
 #[test]
-fn a_deployed_stage_without_credentials_is_answered_with_the_variables_that_are_missing() {
-    let output = Command::new(env!("CARGO_BIN_EXE_wharf-ops"))
-        .args(["failed", "--stage", "production"])
-        .env_remove("AWS_DEFAULT_REGION")
-        .env_remove("AWS_ACCESS_KEY_ID")
-        .env_remove("AWS_SECRET_ACCESS_KEY")
-        .env("AWS_REGION", "eu-central-1")
-        .output()
-        .unwrap();
-    let error = error(&output);
-    assert!(
-        error.starts_with(
-            "error: to reach a deployed stage, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY must be set; `eval \"$(aws configure"
-        ),
-        "{error}"
-    );
-}
-
-#[test]
 fn what_a_command_cannot_mean_is_said_before_anything_is_asked_for() {
-    let cases: [(&[&str], &str); 12] = [
+    let cases: [(&[&str], &str); 14] = [
+        (&["failed", "--profile", "mine"], "--stage <STAGE>"),
+        (&["status", "--region", "eu-central-1"], "--stage <STAGE>"),
         (&["failed", "--since", "yesterday"], "it must be a time ago as in 30m, 2h or 3d, or an instant"),
         (&["failed", "--limit", "0"], "0 is not in 1..=10000"),
         (&["replay"], "<ENDPOINT>"),
@@ -203,9 +188,12 @@ fn dev_tells_how_to_reach_its_stack_shows_what_arrives_and_ctrl_c_stops_all_that
             "aws_endpoint_url",
             "bucket",
             "consumer_function",
+            "consumer_log_group",
             "dead_letter_queue_url",
             "endpoints",
+            "housekeeper_log_group",
             "queue_url",
+            "receiver_log_group",
             "region",
             "secret_access_key",
             "table"
@@ -291,6 +279,141 @@ fn what_operators_do_works_on_the_local_stack_and_in_the_same_words_on_a_stage()
     assert!(printed(&mut stage(&["forget", "github", "d-1", "--execute"])).contains("  erased\n"));
     let gone = error(&local(&["inspect", "github", "d-1"]).output().unwrap());
     assert!(gone.starts_with("error: the ledger of the local stack knows no event \"d-1\" of github."), "{gone}");
+}
+
+#[test]
+fn with_json_every_command_prints_documents_of_json_and_nothing_else() {
+    let mut dev = Dev::start("json");
+    let folder = dev.folder.clone();
+    let ops = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wharf-ops"));
+        command.args(arguments).arg("--json").env("WHARF_OPS_FOLDER", &folder);
+        command
+    };
+    let document = |arguments: &[&str]| -> serde_json::Value {
+        let text = printed(&mut ops(arguments));
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {text}"))
+    };
+    let lines = |text: &str| -> Vec<serde_json::Value> {
+        text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+    };
+
+    let sent = lines(&printed(&mut ops(&["send", "github", "--id", "d-1", "--times", "2"])));
+    assert_eq!(sent.len(), 2);
+    assert_eq!((&sent[0]["status"], &sent[0]["id"]), (&200.into(), &"d-1".into()));
+    dev.until_it_prints(" landed ");
+
+    let paused = document(&["pause"]);
+    let states =
+        |value: &serde_json::Value| (value["execute"].clone(), value["before"].clone(), value["after"].clone());
+    assert_eq!(states(&paused), (false.into(), "running".into(), "running".into()));
+    assert_eq!(states(&document(&["pause", "--execute"])), (true.into(), "running".into(), "paused".into()));
+    assert_eq!(document(&["status"])["consumer"], "paused");
+    assert_eq!(states(&document(&["resume", "--execute"])), (true.into(), "paused".into(), "running".into()));
+
+    let status = document(&["status"]);
+    for name in ["stage", "at", "well", "troubles", "not_known", "stack", "alarms", "consumer", "queue", "dead_letters"]
+    {
+        assert!(!status[name].is_null(), "{name}: {status}");
+    }
+    assert_eq!(status["endpoints"][0]["endpoint"], "github");
+    assert_eq!(document(&["inspect", "github", "d-1"])[0]["event_key"], "github#d-1");
+    assert_eq!(document(&["failed"])["events"], serde_json::json!([]));
+    assert_eq!(document(&["replay", "--all-failed"])["events"], serde_json::json!([]));
+    let redriven = lines(&printed(&mut ops(&["redrive"])));
+    assert_eq!((redriven.len(), &redriven[0]["moved"]), (1, &0.into()));
+    let refused = ops(&["replay", "github", "d-1", "--execute"]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    let refused: serde_json::Value = serde_json::from_slice(&refused.stdout).unwrap();
+    assert_eq!(refused["events"][0]["outcome"], "refused");
+    assert_eq!(document(&["forget", "github", "d-1"])[0]["outcome"], "would_be_erased");
+    assert_eq!(document(&["forget", "github", "d-1", "--execute"])[0]["outcome"], "erased");
+
+    let added = document(&["secret", "add", "github", "--execute"]);
+    assert_eq!((&added["before"], &added["after"]), (&1.into(), &2.into()));
+    assert_eq!(added["secret"].as_str().unwrap().len(), 64);
+    assert!(document(&["secret", "add", "github"])["secret"].is_null());
+    assert_eq!(document(&["secret", "drop", "github", "--force", "--execute"])["after"], 1);
+    assert_eq!(document(&["secret", "list"])[0]["count"], 1);
+
+    assert_eq!(document(&["providers"])[0]["provider"], "github");
+    assert_eq!(document(&["providers", "trello"])["schemes"][0]["place"], "x-trello-webhook");
+    assert_eq!(document(&["check"])["problems"], serde_json::json!([]));
+    let broken = folder.join("broken.toml");
+    fs::write(&broken, "[endpoints.one]\nprovider = \"nobody\"\n").unwrap();
+    let checked = ops(&["check", broken.to_str().unwrap()]).output().unwrap();
+    let checked: serde_json::Value = serde_json::from_slice(&checked.stdout).unwrap();
+    assert_eq!(checked["problems"][0]["line"], 2);
+    let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors");
+    assert_eq!(document(&["vectors", vectors.to_str().unwrap()])["disagreements"], serde_json::json!([]));
+}
+
+#[test]
+fn tail_tells_what_happened_since_and_ends_with_ctrl_c() {
+    let mut dev = Dev::start("tail");
+    let folder = dev.folder.clone();
+    let ops = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wharf-ops"));
+        command.args(arguments).env("WHARF_OPS_FOLDER", &folder);
+        command
+    };
+    printed(&mut ops(&["send", "github", "--id", "d-1"]));
+    printed(&mut ops(&["send", "partner"]));
+    dev.until_it_prints("partner    landed");
+    dev.until_it_prints("github     landed");
+    let tail = |name: &str, arguments: &[&str]| {
+        let file = folder.join(name);
+        let mut tail = ops(arguments).stdout(File::create(&file).unwrap()).spawn().unwrap();
+        let started = Instant::now();
+        while !fs::read_to_string(&file).unwrap().contains("landed") {
+            assert!(started.elapsed() < Duration::from_secs(30), "nothing landed");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        assert!(Command::new("kill").args(["-INT", &tail.id().to_string()]).status().unwrap().success());
+        assert!(tail.wait().unwrap().success());
+        fs::read_to_string(&file).unwrap()
+    };
+    let told = tail("tail.txt", &["tail", "--since", "10m", "--endpoint", "github"]);
+    let lines: Vec<&str> = told.lines().collect();
+    assert_eq!(lines.len(), 2, "{told}");
+    assert!(lines[0].contains("  github     accepted       push d-1 answered 200"), "{told}");
+    assert!(lines[1].contains("  github     landed         push d-1 attempt 1 "), "{told}");
+    assert!(lines.iter().all(|line| dev.output().contains(line)), "`cargo ops dev` says the same: {told}");
+    let json = tail("tail.json", &["tail", "--since", "10m", "--endpoint", "github", "--json"]);
+    let first: serde_json::Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
+    assert_eq!((&first["outcome"], &first["event_id"]), (&"accepted".into(), &"d-1".into()));
+}
+
+/// What bash completes these words with, of which the last one is unfinished.
+fn completed_by_bash(before: &str, words: &[&str]) -> Vec<String> {
+    let script = printed(Command::new(env!("CARGO_BIN_EXE_wharf-ops")).args(["completions", "bash"]));
+    let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
+    let (last, previous) = (words[words.len() - 1], words[words.len() - 2]);
+    let ask = format!(
+        "{before}\n{script}\nCOMP_WORDS=({}); COMP_CWORD={}\n\
+         [[ $(complete -p cargo) =~ -F\\ ([^ ]+) ]] && \"${{BASH_REMATCH[1]}}\" cargo '{last}' '{previous}'\n\
+         printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+        quoted.join(" "),
+        words.len() - 1
+    );
+    let text = printed(Command::new("bash").args(["--norc", "-c", &ask]));
+    text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
+}
+
+#[test]
+fn bash_completes_cargo_ops_with_commands_options_endpoints_and_stages_and_leaves_the_rest_of_cargo_alone() {
+    let completed = |words: &[&str]| completed_by_bash("", words);
+    assert_eq!(completed(&["cargo", "ops", "re"]), ["replay", "resume", "redrive"]);
+    assert_eq!(completed(&["cargo", "+stable", "ops", "insp"]), ["inspect"]);
+    assert_eq!(completed(&["cargo", "ops", "secret", "dr"]), ["drop"]);
+    assert_eq!(completed(&["cargo", "ops", "failed", "--stage", "prod"]), ["production"]);
+    assert_eq!(completed(&["cargo", "ops", "failed", "--prof"]), ["--profile"]);
+    assert_eq!(completed(&["cargo", "ops", "inspect", "gith"]), ["github"]);
+    assert_eq!(completed(&["cargo", "ops", "providers", "tre"]), ["trello"]);
+    assert_eq!(completed(&["cargo", "o"]), ["ops"]);
+    let cargos = "_theirs() { COMPREPLY=(theirs); }; complete -F _theirs cargo";
+    assert_eq!(completed_by_bash(cargos, &["cargo", "bu"]), ["theirs"]);
+    assert_eq!(completed_by_bash(cargos, &["cargo", "ops", "resu"]), ["resume"]);
 }
 
 /// The same, with this on standard input.

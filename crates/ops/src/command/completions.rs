@@ -7,15 +7,16 @@ use clap_complete::Shell;
 use wharf_ops::project::Project;
 use wharf_webhook::provider::PROVIDERS;
 
-/// What clap's script calls us. Nobody types it: the lines below lead `cargo ops` there.
-const NAME: &str = "wharf-ops";
+/// What clap's script calls us: with a hyphen in it, its script for bash is wrong. Nobody types it, as the lines below lead
+/// `cargo ops` there.
+const NAME: &str = "wharf_ops";
 /// The stages that the template knows.
 const STAGES: [&str; 3] = ["development", "staging", "production"];
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-It completes commands, options, the endpoints that endpoints.toml has at this moment, the stages and the providers. What \
-completes the rest of `cargo` stays.
+It completes commands, options, stages, providers, and the endpoints that endpoints.toml has at this moment (fish completes \
+neither of the last two). What completes the rest of `cargo` stays.
 
 Examples:
   source <(cargo ops completions bash)                              in this shell
@@ -67,7 +68,7 @@ fn with_values(command: Command, endpoints: &[String]) -> Command {
     command.mut_subcommands(|subcommand| with_values(subcommand, endpoints))
 }
 
-/// `cargo ops …` is completed as `wharf-ops …` is, and everything else as it was before.
+/// `cargo ops …` is completed as `wharf_ops …` is, and everything else as it was before.
 const BASH: &str = r#"# What completed `cargo` before; bash-completion only loads that when it is first needed.
 __wharf_find_cargo() {
     [[ $(complete -p cargo 2>/dev/null) =~ -F\ ([^ ]+) && ${BASH_REMATCH[1]} != __wharf_cargo ]] &&
@@ -78,9 +79,9 @@ __wharf_cargo() {
     local at=1
     [[ ${COMP_WORDS[1]} == +* ]] && at=2
     if [[ ${COMP_WORDS[at]} == ops ]] && ((COMP_CWORD > at)); then
-        COMP_WORDS=(wharf-ops "${COMP_WORDS[@]:at+1}")
+        COMP_WORDS=(wharf_ops "${COMP_WORDS[@]:at+1}")
         COMP_CWORD=$((COMP_CWORD - at))
-        _wharf-ops wharf-ops "$2" "$3"
+        _wharf_ops wharf_ops "$2" "$3"
         return
     fi
     if [[ -z ${__wharf_cargo_before-} ]]; then
@@ -103,14 +104,14 @@ complete -F __wharf_cargo -o bashdefault -o default cargo
 "#;
 
 /// The completion that comes with cargo asks `_cargo-<command>` for what it does not know.
-const ZSH: &str = r#"_cargo-ops() { _wharf-ops "$@" }
+const ZSH: &str = r#"_cargo-ops() { _wharf_ops "$@" }
 
 if (( ! $+_comps[cargo] )); then
     __wharf_cargo() {
         if [[ ${words[2]} == ops ]] && (( CURRENT > 2 )); then
             shift words
             (( CURRENT-- ))
-            _wharf-ops
+            _wharf_ops
         elif (( CURRENT == 2 )); then
             compadd ops
         else
@@ -121,7 +122,7 @@ if (( ! $+_comps[cargo] )); then
 fi
 "#;
 
-/// fish asks for what `wharf-ops …` would be completed with.
+/// fish asks for what `wharf_ops …` would be completed with.
 const FISH: &str = r#"function __wharf_is_ops
     set -l words (commandline -opc)
     test (count $words) -ge 2; and test $words[2] = ops
@@ -129,7 +130,7 @@ end
 
 function __wharf_complete
     set -l words (commandline -opc)
-    complete -C "wharf-ops "(string join ' ' -- (string escape -- $words[3..]) (commandline -ct))
+    complete -C "wharf_ops "(string join ' ' -- (string escape -- $words[3..]) (commandline -ct))
 end
 
 complete -c cargo -n '__wharf_is_ops' -f -a '(__wharf_complete)'

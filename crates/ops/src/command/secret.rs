@@ -468,6 +468,7 @@ mod tests {
             problem: None,
             older,
             older_unknown: None,
+            unreadable: None,
         }
     }
 
