@@ -13,8 +13,7 @@ use wharf_ops::{endpoint_alarms, python};
 use crate::harness::receiver;
 
 /// What tools of AWS would have from the machine that the tests run on.
-const FOREIGN: [&str; 5] =
-    ["AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CA_BUNDLE"];
+const FOREIGN: [&str; 3] = ["AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_CA_BUNDLE"];
 
 /// A checkout in a folder of its own, which is removed when this is dropped.
 pub struct Checkout {
@@ -76,6 +75,8 @@ impl Checkout {
     /// Runs a command as it was suggested: `cargo ops …` or `aws …`.
     pub fn run(&self, line: &str) -> Said {
         let line = line.replace("cargo ops ", &format!("{} ", ops().display()));
+        // For SQS, this version does not go by the variable.
+        let line = format!("aws() {{ command aws --endpoint-url \"$AWS_ENDPOINT_URL\" \"$@\"; }}; {line}");
         let aws = python::programs(&self.project(), python::AWS_CLI, &|step| println!("{step}")).unwrap();
         let path = std::env::var_os("PATH").unwrap_or_default();
         let path = [aws].into_iter().chain(std::env::split_paths(&path));
@@ -91,7 +92,10 @@ impl Checkout {
         command
             .env("WHARF_CHECKOUT", &self.root)
             .env("WHARF_OPS_FOLDER", self.project().made(""))
-            .env("HOME", &self.root)
+            .env("AWS_CONFIG_FILE", self.path("no-config"))
+            .env("AWS_SHARED_CREDENTIALS_FILE", self.path("no-credentials"))
+            // Where SAM keeps what it knows of this machine.
+            .env("__SAM_CLI_APP_DIR", self.path("sam"))
             .env("AWS_ENDPOINT_URL", &self.endpoint_url)
             .env("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID)
             .env("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY)

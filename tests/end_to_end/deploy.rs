@@ -1,7 +1,12 @@
 //! `cargo ops deploy`, by the real SAM, to an emulator of AWS.
 
+use std::time::Duration;
+
+use wharf_ops::consumption;
+use wharf_ops::deployment::Deployment;
 use wharf_ops::emulator::{Emulator, Port};
 use wharf_ops::package::Architecture;
+use wharf_ops::probe;
 use wharf_ops::project::Project;
 
 use crate::checkout::Checkout;
@@ -67,29 +72,46 @@ async fn a_stage_is_deployed_when_nothing_stands_against_it_and_its_first_event_
     assert_eq!(status(&emulator).await, None);
 
     // Done. The address that the emulator gives the API is no name of this machine: the probe says so.
-    let said = checkout.ops(&[&DEPLOY[..], &["--yes", "--execute"]].concat());
+    let execute = [&DEPLOY[..], &["--parameter", "LogLevel=DEBUG", "--yes", "--execute"]].concat();
+    let said = checkout.ops(&execute);
     assert!(!said.succeeded);
     assert_eq!(status(&emulator).await.as_deref(), Some("CREATE_COMPLETE"), "{}", said.text);
+    said.has(&format!("--parameter-overrides Architecture={own} LogLevel=DEBUG Stage=local"));
     said.has("Successfully created/updated stack - wharf-local");
     said.has("the stage is deployed, and does not work: no probe was accepted: the front door does not answer the probe at http");
 
-    // With an address that leads there, it lands; and what is given once is given for one deployment.
-    let client = aws_sdk_cloudformation::Client::new(&emulator.configuration());
-    let described = client.describe_stacks().stack_name("wharf-local").send().await.unwrap();
-    let api = described.stacks()[0].outputs().iter().find(|output| output.output_key() == Some("ApiId")).unwrap();
-    let url = format!("PublicUrl={}/_aws/execute-api/{}/$default", emulator.url(), api.output_value().unwrap());
-    let said = checkout.ops(&[&DEPLOY[..], &["--yes", "--execute", "--parameter", &url]].concat());
+    // With an address that leads there, it lands, though nothing has changed that SAM could deploy.
+    lead_to_the_front_door(&emulator).await;
+    let said = checkout.ops(&execute);
     assert!(said.succeeded, "{}\n{}", said.text, emulator.last_words());
-    said.has("now CREATE_COMPLETE").has(&format!("--parameter-overrides Architecture={own}"));
+    said.has("now CREATE_COMPLETE").has("No changes to deploy");
     said.has("the front door has accepted probe-").has("local is deployed, and works: the probe _probe#probe-");
 
     // A consumer that is paused: the probe says where it stopped.
-    assert!(checkout.ops(&["pause", "--stage", "local", "--execute"]).succeeded);
-    let said = checkout.ops(&[&DEPLOY[..], &["--yes", "--execute", "--parameter", &url]].concat());
-    assert!(!said.succeeded);
-    said.has(
-        "after 60 s the ledger does not know it: the consumer is paused: cargo ops resume --execute --stage local",
+    let deployment = Deployment::of_stage(emulator.configuration(), "local").await.unwrap();
+    consumption::pause(&deployment).await.unwrap();
+    let error = probe::send(&deployment, Duration::from_secs(2), |_| {}).await.unwrap_err().to_string();
+    assert!(
+        error.contains("after 2 s the ledger does not know it: the consumer is paused: cargo ops resume --execute"),
+        "{error}"
     );
+}
+
+/// Has the housekeeper's alias find the front door at the emulator's own address.
+async fn lead_to_the_front_door(emulator: &Emulator) {
+    let client = aws_sdk_cloudformation::Client::new(&emulator.configuration());
+    let described = client.describe_stacks().stack_name("wharf-local").send().await.unwrap();
+    let api = described.stacks()[0].outputs().iter().find(|output| output.output_key() == Some("ApiId")).unwrap();
+    let url = format!("{}/_aws/execute-api/{}/$default", emulator.url(), api.output_value().unwrap());
+    let (lambda, name) = (aws_sdk_lambda::Client::new(&emulator.configuration()), "wharf-local-housekeeper");
+    let found = lambda.get_function_configuration().function_name(name).send().await.unwrap();
+    let mut variables = found.environment().unwrap().variables().unwrap().clone();
+    variables.insert("WHARF_PUBLIC_URL".to_owned(), url);
+    let environment = aws_sdk_lambda::types::Environment::builder().set_variables(Some(variables)).build();
+    lambda.update_function_configuration().function_name(name).environment(environment).send().await.unwrap();
+    let version = lambda.publish_version().function_name(name).send().await.unwrap();
+    let version = version.version().unwrap();
+    lambda.update_alias().function_name(name).name("live").function_version(version).send().await.unwrap();
 }
 
 #[tokio::test]
@@ -104,10 +126,11 @@ async fn what_no_deployment_mends_is_said_before_the_build_with_what_does() {
 
     // A first deployment that failed.
     let client = aws_sdk_cloudformation::Client::new(&emulator.configuration());
-    let template = r#"{"Resources":{"Queue":{"Type":"AWS::Wharf::Nothing","Properties":{}}}}"#;
+    let template = r#"{"Resources":{"Nested":{"Type":"AWS::CloudFormation::Stack",
+        "Properties":{"TemplateURL":"https://bucket.s3.amazonaws.com/nothing-there.yaml"}}}}"#;
     client.create_stack().stack_name("wharf-local").template_body(template).send().await.unwrap();
     while status(&emulator).await.is_some_and(|status| status.ends_with("IN_PROGRESS")) {
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let arguments = ["deploy", "--stage", "local", "--no-build", "--without-secrets", "--yes", "--execute"];
     let said = checkout.ops(&arguments);

@@ -158,7 +158,7 @@ impl Plan {
     /// If it does not land, with where it stopped.
     pub async fn probe(&self, configuration: &SdkConfig, accepted: impl FnOnce(&str)) -> Result<RecordView> {
         let deployment = Deployment::of_stage(configuration.clone(), &self.stage).await?;
-        probe::send(&deployment, accepted).await.context("the stage is deployed, and does not work")
+        probe::send(&deployment, probe::PATIENCE, accepted).await.context("the stage is deployed, and does not work")
     }
 }
 
@@ -208,6 +208,7 @@ fn stale_alarms(project: &Project, endpoints: &Endpoints) -> Result<Option<Hindr
 fn missing_target(architecture: Architecture) -> Result<Option<Hindrance>> {
     let output = Command::new("rustc").args(["--print", "sysroot"]).output();
     let output = output.context("cannot run rustc, which must be on the PATH")?;
+    anyhow::ensure!(output.status.success(), "rustc does not say where its targets are ({})", output.status);
     let sysroot = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
     let target = architecture.target();
     let is_there = sysroot.join("lib/rustlib").join(target).join("lib").is_dir();

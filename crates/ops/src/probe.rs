@@ -26,15 +26,17 @@ pub fn housekeeper(stage: &str) -> String {
     format!("{}-housekeeper", stack_name(stage))
 }
 
+/// How long a probe may take until it lands: as long as its alarm lets it.
+pub const PATIENCE: Duration = Duration::from_millis(PROBE_AGE_MILLIS_MAX.unsigned_abs());
+
 /// Has a probe sent, and returns its record once it is completed. `accepted` hears its id when the front door has taken it.
 ///
 /// # Errors
-/// If it is not sent, not accepted, or does not land within a minute: with how far it came.
-pub async fn send(deployment: &Deployment, accepted: impl FnOnce(&str)) -> Result<RecordView> {
+/// If it is not sent, not accepted, or does not land in time: with how far it came.
+pub async fn send(deployment: &Deployment, patience: Duration, accepted: impl FnOnce(&str)) -> Result<RecordView> {
     let id = invoke(deployment).await?;
     accepted(&id);
     let endpoint = Endpoint::probe().name;
-    let patience = Duration::from_millis(PROBE_AGE_MILLIS_MAX.unsigned_abs());
     let started = Instant::now();
     loop {
         let record = records::find(deployment, &endpoint, &id).await?.into_iter().next();
