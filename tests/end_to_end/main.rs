@@ -15,6 +15,7 @@
 mod harness;
 mod lambda;
 mod proxy;
+mod checkout;
 
 mod start;
 mod door;
@@ -36,6 +37,8 @@ mod published_keys;
 mod lambda_events;
 mod operate;
 mod secret_command;
+mod doctor;
+mod deploy;
 mod stack;
 mod alarms;
 mod status;

@@ -10,7 +10,7 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use crate::deployment::Deployment;
 
 /// The alias of the consumer that the template publishes, and that the queue invokes.
-const ALIAS: &str = "live";
+pub(crate) const ALIAS: &str = "live";
 /// How long Lambda may take to stop or to start.
 const CHANGE_TIMEOUT: Duration = Duration::from_secs(120);
 /// How often Lambda is asked whether it has.

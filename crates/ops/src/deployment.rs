@@ -201,6 +201,11 @@ impl Reach {
         }
     }
 
+    /// Whether it is the one that `cargo ops dev` has up, of which the emulator ignores much.
+    pub fn is_local_stack(&self) -> bool {
+        self.whereabouts == Whereabouts::LocalStack
+    }
+
     /// As in `the ledger of the local stack`.
     pub fn name(&self) -> String {
         match self.whereabouts {

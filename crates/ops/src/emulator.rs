@@ -7,9 +7,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use aws_credential_types::Credentials;
+use aws_types::SdkConfig;
 
 use crate::project::Project;
-use crate::python;
+use crate::{aws, python};
 
 /// How long it may take to start.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -135,6 +137,11 @@ impl Emulator {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    /// For any client of its services.
+    pub fn configuration(&self) -> SdkConfig {
+        configuration(&self.url())
+    }
+
     /// Where it writes what it does.
     pub fn log_path(&self) -> PathBuf {
         self.folder.join("emulator.log")
@@ -164,6 +171,12 @@ pub const ACCESS_KEY_ID: &str = "test";
 pub const SECRET_ACCESS_KEY: &str = "test";
 /// The region that everything local is in.
 pub const REGION: &str = "us-east-1";
+
+/// For any client of the services of an emulator that answers there.
+pub(crate) fn configuration(endpoint_url: &str) -> SdkConfig {
+    let credentials = Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "local stack");
+    aws::configuration(REGION.to_owned(), credentials, Some(endpoint_url.to_owned()))
+}
 
 /// Makes the folder of an emulator on this port, and removes those that were left behind by one that was killed: nobody
 /// holds their locks.

@@ -4,11 +4,14 @@
 //! | --- | --- |
 //! | [`project`] | where things are in a checkout |
 //! | [`python`] | Python programs of pinned versions, in the target folder |
-//! | [`template`] | the template, expanded as CloudFormation would, and linted |
+//! | [`template`] | the template, expanded as CloudFormation would |
+//! | [`lint`] | the template, judged by linters |
 //! | [`samconfig`] | the stages' parameters |
 //! | [`endpoint_alarms`] | the alarms that endpoints have of their own |
 //! | [`supply_chain`] | what the crates of the project may be |
+//! | [`step`] | a program that is run for an operator, its command shown first |
 //! | [`package`] | a function's zip |
+//! | [`cargo_lambda`] | cargo-lambda, which makes them |
 //! | [`emulator`] | the emulator of AWS, as a process |
 //! | [`stack`] | the local stack: the real template and the real binaries on the emulator |
 //! | [`aws`] | the way to an account of AWS |
@@ -33,16 +36,23 @@
 //! | [`status`] | whether all is well |
 //! | [`log_tail`] | the functions' log lines as they come |
 //! | [`embedded_metrics`] | the metrics that log lines name, made on the local stack |
+//! | [`stack_state`] | the state of a stage's stack, and whether a deployment can begin in it |
+//! | [`deploy`] | deploying a stage |
+//! | [`probe`] | a probe on demand |
+//! | [`doctor`] | what is misconfigured, and the command that mends it |
 //!
 //! Nothing here is linked into a function, and functions are used as processes only.
 
 pub mod project;
 pub mod python;
 pub mod template;
+pub mod lint;
 pub mod samconfig;
 pub mod endpoint_alarms;
 pub mod supply_chain;
+pub mod step;
 pub mod package;
+pub mod cargo_lambda;
 pub mod emulator;
 pub mod stack;
 pub mod aws;
@@ -67,3 +77,7 @@ pub mod redrive;
 pub mod status;
 pub mod log_tail;
 pub mod embedded_metrics;
+pub mod stack_state;
+pub mod deploy;
+pub mod probe;
+pub mod doctor;

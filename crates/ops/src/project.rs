@@ -17,12 +17,20 @@ pub struct Project {
 /// Leads what `cargo ops` makes elsewhere than to `target/ops`, so that a test leaves a running local stack's facts alone.
 const FOLDER_VARIABLE: &str = "WHARF_OPS_FOLDER";
 
+/// Leads to another checkout than the one that this program was built in.
+const CHECKOUT_VARIABLE: &str = "WHARF_CHECKOUT";
+
 impl Project {
-    /// The checkout that this program was built in.
+    /// The checkout that this program was built in, or the one that `WHARF_CHECKOUT` names.
     ///
     /// # Errors
     /// If cargo cannot describe it.
     pub fn find() -> Result<Project> {
+        let made = std::env::var_os(FOLDER_VARIABLE).map(PathBuf::from);
+        if let Some(root) = std::env::var_os(CHECKOUT_VARIABLE).map(PathBuf::from) {
+            let made = made.unwrap_or_else(|| root.join("target/ops"));
+            return Ok(Project::at(root, made));
+        }
         let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.toml");
         let output = Command::new(cargo())
             .args(["metadata", "--format-version", "1", "--no-deps", "--offline", "--manifest-path"])
@@ -39,8 +47,13 @@ impl Project {
             Ok(PathBuf::from(folder.with_context(|| format!("`cargo metadata` printed no {name}"))?))
         };
         let target = folder("target_directory")?;
-        let made = std::env::var_os(FOLDER_VARIABLE).map_or_else(|| target.join("ops"), PathBuf::from);
+        let made = made.unwrap_or_else(|| target.join("ops"));
         Ok(Project { root: folder("workspace_root")?, target, made })
+    }
+
+    /// The checkout in this folder; what `cargo ops` makes is where `made` says.
+    pub fn at(root: PathBuf, made: PathBuf) -> Project {
+        Project { target: root.join("target"), root, made }
     }
 
     /// A file or folder of the checkout.

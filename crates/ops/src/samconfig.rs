@@ -25,6 +25,14 @@ pub fn parameters(project: &Project, stage: &str) -> Result<BTreeMap<String, Str
     if stage == STAGE {
         return Ok(BTreeMap::from([("Stage".to_owned(), STAGE.to_owned())]));
     }
+    of_deployment(project, stage)
+}
+
+/// The template's parameters that a stage has there, by which `sam deploy` goes.
+///
+/// # Errors
+/// If the file cannot be read, or has nothing of this stage.
+pub fn of_deployment(project: &Project, stage: &str) -> Result<BTreeMap<String, String>> {
     let path = project.path(PATH);
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     of_text(&text, stage)

@@ -12,6 +12,7 @@ use serde::Serialize;
 use wharf_webhook::clock::UnixSeconds;
 use wharf_webhook::endpoints::Endpoint;
 use wharf_webhook::limits::SECRETS_MAX;
+use wharf_webhook::provider::generic::GENERIC;
 use wharf_webhook::provider::{Check, Encoding, Scheme, SecretForm};
 use wharf_webhook::secret::{SecretError, Secrets};
 
@@ -142,6 +143,28 @@ pub async fn read(reach: &Reach, endpoint: &Endpoint) -> Result<Option<Kept>> {
     }
     let kept = secret_store::read(&reach.configuration, &Place::of(endpoint, &reach.stage)).await;
     kept.with_context(|| reach.cannot("read a secret"))
+}
+
+/// The command by which an endpoint without a usable secret is given one; `again` is [`Reach::again`].
+pub fn command_that_gives(endpoint: &Endpoint, again: &str) -> String {
+    let name = &endpoint.name;
+    let given = format!("cargo ops secret set {name} --stdin --execute{again} < secret.txt");
+    match Origin::of(endpoint) {
+        Origin::Either => {
+            format!(
+                "cargo ops secret set {name} --execute{again}, or, with one that {} shows you, {given}",
+                sender(endpoint)
+            )
+        }
+        Origin::Sender => given,
+        Origin::Handshake => format!("cargo ops open {name}{again}"),
+    }
+}
+
+/// Who signs, as in a sentence.
+pub fn sender(endpoint: &Endpoint) -> &'static str {
+    let provider = endpoint.terms.provider;
+    if provider.name == GENERIC.name { "its sender" } else { provider.title }
 }
 
 /// The endpoint's only secret from now on.

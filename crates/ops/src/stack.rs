@@ -7,15 +7,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use aws_credential_types::Credentials;
 use aws_sdk_cloudformation::types::{Capability, Parameter, StackStatus};
 use aws_types::SdkConfig;
 use serde::{Deserialize, Serialize};
 use wharf_webhook::endpoints::Endpoints;
 
-use crate::aws;
 use crate::deployment::stack_name;
-use crate::emulator::{ACCESS_KEY_ID, Emulator, Port, REGION, SECRET_ACCESS_KEY};
+use crate::emulator::{ACCESS_KEY_ID, Emulator, Port, REGION, SECRET_ACCESS_KEY, configuration};
 use crate::endpoint_alarms;
 use crate::package;
 use crate::project::Project;
@@ -36,18 +34,18 @@ pub struct Options {
     pub port: Port,
     /// The text of `endpoints.toml`.
     pub endpoints: String,
-    /// The receiver's binary.
+    /// The receiver's binary, or its zip.
     pub receiver: PathBuf,
-    /// The consumer's binary.
+    /// The consumer's binary, or its zip.
     pub consumer: PathBuf,
-    /// The housekeeper's binary.
+    /// The housekeeper's binary, or its zip.
     pub housekeeper: PathBuf,
     /// Secrets that are given; every other endpoint's is generated.
     pub secrets: BTreeMap<String, String>,
 }
 
 impl Options {
-    /// Each function's name and binary.
+    /// Each function's name, and its binary or zip.
     fn binaries(&self) -> [(&'static str, &Path); 3] {
         [("receiver", &self.receiver), ("consumer", &self.consumer), ("housekeeper", &self.housekeeper)]
     }
@@ -268,11 +266,6 @@ impl Facts {
     }
 }
 
-fn configuration(endpoint_url: &str) -> SdkConfig {
-    let credentials = Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "local stack");
-    aws::configuration(REGION.to_owned(), credentials, Some(endpoint_url.to_owned()))
-}
-
 /// A secret for every endpoint that can be given one.
 fn secrets(endpoints: &Endpoints, given: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>> {
     if let Some(name) = given.keys().find(|name| endpoints.get(name).is_none()) {
@@ -306,7 +299,7 @@ async fn put_secrets(
 async fn upload_template(emulator: &Emulator, project: &Project, options: &Options) -> Result<String> {
     let mut code = BTreeMap::new();
     for (function, binary) in options.binaries() {
-        let zip = package::zip(binary, &options.endpoints)?;
+        let zip = package::of(binary, &options.endpoints)?;
         // By its content, as `sam deploy` names it: a new version is published when the name is another.
         let mut hasher = DefaultHasher::new();
         zip.hash(&mut hasher);

@@ -15,7 +15,7 @@ use crate::{python, samconfig};
 pub const PATH: &str = "infra/template.yaml";
 
 /// What sets up the deployment from GitHub; plain CloudFormation.
-const GITHUB_PATH: &str = "infra/github-oidc.yaml";
+pub const GITHUB_PATH: &str = "infra/github-oidc.yaml";
 
 /// The template's text with the addresses of what it refers to, as `sam deploy` puts them in: each function's `CodeUri` is what
 /// `code_uri` says for its name, and that of the endpoints' own alarms is `alarms_url`.
@@ -90,28 +90,4 @@ pub fn expand_text(
         bail!("SAM cannot expand {PATH}:\n{}", String::from_utf8_lossy(&output.stderr).trim());
     }
     serde_json::from_slice(&output.stdout).context("SAM printed no JSON")
-}
-
-/// Checks the templates with cfn-lint, ours as it is written and as expanded for each stage; prints what it finds.
-///
-/// # Errors
-/// If anything is found.
-pub fn lint(project: &Project, progress: &dyn Fn(&str)) -> Result<()> {
-    let interpreter = python::interpreter(project, python::LINT, progress)?;
-    let mut files = [PATH, endpoint_alarms::PATH, GITHUB_PATH].map(|path| project.path(path)).to_vec();
-    for stage in ["development", "staging", "production", "local"] {
-        let path = project.made(&format!("template-{stage}.json"));
-        let expanded = expand(project, stage, progress)?;
-        fs::write(&path, format!("{expanded:#}\n")).with_context(|| format!("cannot write {}", path.display()))?;
-        files.push(path);
-    }
-    for file in files {
-        progress(&format!("cfn-lint {}", project.relative(&file).display()));
-        let cfn_lint = interpreter.with_file_name("cfn-lint");
-        let status = Command::new(cfn_lint).arg(&file).status().context("cannot run cfn-lint")?;
-        if !status.success() {
-            bail!("cfn-lint finds fault with {}", project.relative(&file).display());
-        }
-    }
-    Ok(())
 }

@@ -9,9 +9,11 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use http::HeaderMap;
 use tokio::signal::unix::{SignalKind, signal};
+use wharf_ops::cargo_lambda;
 use wharf_ops::embedded_metrics;
 use wharf_ops::emulator::Port;
 use wharf_ops::log_tail::{Function, Line, LogTail, TimeOfDay};
+use wharf_ops::package::{self, FUNCTIONS};
 use wharf_ops::project::Project;
 use wharf_ops::python;
 use wharf_ops::records;
@@ -33,11 +35,15 @@ const TAIL_INTERVAL: Duration = Duration::from_millis(200);
 Examples:
   cargo ops dev                                  stays up until Ctrl-C
   cargo ops dev --once                           sends one signed event, shows its way, and ends
+  cargo ops dev --zips --once                    the same with the zips that cargo-lambda made
   cargo ops dev --secret github=my-secret        with a secret that you have given to the sender")]
 pub struct Arguments {
     /// Sends one signed event from events/, follows it until its record is completed, and stops everything
     #[arg(long)]
     once: bool,
+    /// Deploys the zips in target/lambda as `cargo lambda build` made them, instead of building the functions
+    #[arg(long)]
+    zips: bool,
     /// The port of 127.0.0.1 that everything answers on
     #[arg(long, default_value_t = 4566)]
     port: u16,
@@ -55,14 +61,20 @@ pub async fn run(project: &Project, arguments: &Arguments) -> Result<()> {
     // What can be missing on this machine is missed before minutes are spent on building.
     port.require_free()?;
     python::interpreter(project, python::EMULATOR, &progress)?;
-    progress("building the functions");
-    project.build_functions()?;
+    let [receiver, consumer, housekeeper] = if arguments.zips {
+        cargo_lambda::require_zips_for_this_machine(project, &text)?;
+        FUNCTIONS.map(|function| package::zip_path(project, function))
+    } else {
+        progress("building the functions");
+        project.build_functions()?;
+        FUNCTIONS.map(|function| project.debug_binary(function))
+    };
     let options = Options {
         port,
         endpoints: text,
-        receiver: project.debug_binary("receiver"),
-        consumer: project.debug_binary("consumer"),
-        housekeeper: project.debug_binary("housekeeper"),
+        receiver,
+        consumer,
+        housekeeper,
         secrets: arguments.secret.iter().cloned().collect::<BTreeMap<_, _>>(),
     };
     let stack = Stack::start(project, &options, &progress).await?;

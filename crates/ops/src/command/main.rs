@@ -8,13 +8,16 @@ use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 use wharf_ops::aws::Account;
 use wharf_ops::deployment::{Deployment, Reach};
+use wharf_ops::lint;
 use wharf_ops::project::Project;
 use wharf_ops::stack::Facts;
-use wharf_ops::template;
 use wharf_webhook::clock::UnixMillis;
 
 mod dev;
 mod send;
+mod build;
+mod deploy;
+mod doctor;
 mod status;
 mod tail;
 mod inspect;
@@ -47,6 +50,12 @@ enum Command {
     Dev(dev::Arguments),
     /// Signs a sample event as its sender would, and posts it
     Send(send::Arguments),
+    /// Builds the functions' zips, as cargo-lambda makes them
+    Build(build::Arguments),
+    /// Builds the functions, deploys them to a stage, and sees a probe land
+    Deploy(deploy::Arguments),
+    /// Finds what is misconfigured, and the command that mends it
+    Doctor(doctor::Arguments),
     /// Tells on one screen whether all is well
     Status(status::Arguments),
     /// Shows deliveries as they arrive, land, are refused and fail
@@ -77,7 +86,7 @@ enum Command {
     Vectors(vectors::Arguments),
     /// Writes the alarms that endpoints.toml asks for into infra/endpoint-alarms.yaml
     Alarms,
-    /// Checks infra/template.yaml with cfn-lint, as written and as expanded for each stage
+    /// Checks infra/template.yaml with cfn-lint, AWS's serverless rules and SAM, as written and as expanded for each stage
     Lint,
     /// Holds the crates that Wharf is built from to deny.toml, with cargo-deny
     Audit(audit::Arguments),
@@ -93,6 +102,9 @@ async fn main() -> ExitCode {
         Ok(project) => match arguments.command {
             Command::Dev(arguments) => dev::run(&project, &arguments).await,
             Command::Send(arguments) => send::run(&project, &arguments).await,
+            Command::Build(arguments) => build::run(&project, &arguments),
+            Command::Deploy(arguments) => deploy::run(&project, &arguments).await,
+            Command::Doctor(arguments) => doctor::run(&project, &arguments).await,
             Command::Status(arguments) => status::run(&project, &arguments).await,
             Command::Tail(arguments) => tail::run(&project, &arguments).await,
             Command::Inspect(arguments) => inspect::run(&project, &arguments).await,
@@ -108,8 +120,8 @@ async fn main() -> ExitCode {
             Command::Check(arguments) => check::run(&project, &arguments),
             Command::Vectors(arguments) => vectors::run(&arguments),
             Command::Alarms => alarms::run(&project),
-            Command::Lint => template::lint(&project, &progress),
             Command::Audit(arguments) => audit::run(&project, &arguments),
+            Command::Lint => lint::lint(&project, &progress),
             Command::Completions(arguments) => completions::run(&project, &arguments),
         },
     };

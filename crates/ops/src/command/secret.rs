@@ -8,11 +8,10 @@ use serde::Serialize;
 use wharf_ops::deployment::Reach;
 use wharf_ops::project::Project;
 use wharf_ops::secret_use::{IN_USE_SECONDS, Use};
-use wharf_ops::secrets::{self, Change, Dropped, EndpointSecrets, NewSecret, Origin};
+use wharf_ops::secrets::{self, Change, Dropped, EndpointSecrets, NewSecret};
 use wharf_webhook::clock::UnixSeconds;
 use wharf_webhook::endpoints::{Endpoint, Endpoints};
 use wharf_webhook::limits::{SECRET_REFRESH_SECONDS, SECRET_TTL_SECONDS};
-use wharf_webhook::provider::generic::GENERIC;
 
 use crate::{Target, nothing_was_changed, now, print_json};
 
@@ -190,7 +189,10 @@ fn lines(endpoint: &Endpoint, secrets: &EndpointSecrets, again: &str, now: UnixS
     }];
     if let Some(problem) = &secrets.problem {
         let problem = if secrets.count == 0 { String::new() } else { format!("{kept_in} cannot be used: {problem}. ") };
-        lines.push(format!("{problem}It answers 503 until it has one: {}", mend(endpoint, again)));
+        lines.push(format!(
+            "{problem}It answers 503 until it has one: {}",
+            secrets::command_that_gives(endpoint, again)
+        ));
     }
     lines.extend(secrets.older.map(|used| match used {
         Use::No => format!(
@@ -210,22 +212,6 @@ fn lines(endpoint: &Endpoint, secrets: &EndpointSecrets, again: &str, now: UnixS
         secrets.older_unknown.as_ref().map(|why| format!("whether an older one is in use is not known: {why}")),
     );
     lines
-}
-
-/// The command by which an endpoint without a usable secret is given one.
-fn mend(endpoint: &Endpoint, again: &str) -> String {
-    let name = &endpoint.name;
-    let given = format!("cargo ops secret set {name} --stdin --execute{again} < secret.txt");
-    match Origin::of(endpoint) {
-        Origin::Either => {
-            format!(
-                "cargo ops secret set {name} --execute{again}, or, with one that {} shows you, {given}",
-                sender(endpoint)
-            )
-        }
-        Origin::Sender => given,
-        Origin::Handshake => format!("cargo ops open {name}{again}"),
-    }
 }
 
 async fn set(project: &Project, endpoints: &Endpoints, arguments: &SetArguments) -> Result<()> {
@@ -287,7 +273,7 @@ async fn add(project: &Project, endpoints: &Endpoints, arguments: &AddArguments)
         SECRET_TTL_SECONDS / 60,
         now().seconds().plus(SECRET_TTL_SECONDS)
     );
-    println!("2. have {} sign with it", sender(endpoint));
+    println!("2. have {} sign with it", secrets::sender(endpoint));
     println!("3. a day after an older one matched last: cargo ops secret drop {name} --execute{again}");
     println!("   when that was: cargo ops secret list {name}{again}");
     Ok(())
@@ -438,16 +424,10 @@ impl NewArguments {
         if self.stdin {
             println!("done");
         } else {
-            let sender = sender(endpoint);
+            let sender = secrets::sender(endpoint);
             println!("done. It is shown this once, to be entered at {sender}:\n\n{}\n", secret.reveal());
         }
     }
-}
-
-/// Who signs, as in a sentence.
-fn sender(endpoint: &Endpoint) -> &'static str {
-    let provider = endpoint.terms.provider;
-    if provider.name == GENERIC.name { "its sender" } else { provider.title }
 }
 
 fn find<'e>(endpoints: &'e Endpoints, name: &str) -> Result<&'e Endpoint> {
@@ -529,7 +509,7 @@ mod tests {
         );
         let text = "[endpoints.one]\nprovider = \"generic\"\nsignature = { header = \"X-Signature\" }\n";
         let generic = Endpoints::parse(text).unwrap();
-        let mended_generic = mend(generic.get("one").unwrap(), "");
+        let mended_generic = secrets::command_that_gives(generic.get("one").unwrap(), "");
         assert!(mended_generic.contains(", or, with one that its sender shows you, "), "{mended_generic}");
         assert_eq!(
             mended("discord"),
