@@ -130,6 +130,9 @@ rules! {
         for (role, properties) in template.of_type("AWS::IAM::Role") {
             assert!(properties.get("ManagedPolicyArns").is_none(), "{role} is given more than its own policy");
             assert_eq!(properties["Policies"].as_array().unwrap().len(), 1, "{role}");
+            let policy = "arn:${AWS::Partition}:iam::${AWS::AccountId}:policy/wharf-${Stage}-boundary";
+            let boundary = json!({ "Fn::If": ["HasBoundary", sub(policy), reference("AWS::NoValue")] });
+            assert_eq!(properties["PermissionsBoundary"], boundary, "{role}");
             for (action, resources) in permissions(template, role) {
                 assert!(!action.contains('*'), "{role} may {action}");
                 for resource in listed(&resources) {
@@ -145,6 +148,7 @@ rules! {
     } broken by [
         Set("/Resources/ConsumerRole/Properties/ManagedPolicyArns", r#"["arn:aws:iam::aws:policy/service-role/AWSLambdaSQSQueueExecutionRole"]"#),
         Set("/Resources/ReceiverRole/Properties/Policies/0/PolicyDocument/Statement/0/Action", r#""logs:*""#),
+        Remove("/Resources/RollOutRole/Properties/PermissionsBoundary"),
         Set("/Resources/ReceiverRole/Properties/Policies/0/PolicyDocument/Statement/7/Resource", r#""*""#),
         Set("/Resources/ReceiverRole/Properties/Policies/0/PolicyDocument/Statement/1/Resource/Fn::Sub", r#""arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter/*""#),
     ]
