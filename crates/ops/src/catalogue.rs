@@ -139,7 +139,7 @@ impl SchemeView {
 
 /// All providers, in the order of use.
 pub fn views() -> Vec<ProviderView> {
-    PROVIDERS.iter().map(|provider| ProviderView::new(provider)).collect()
+    PROVIDERS.iter().map(ProviderView::new).collect()
 }
 
 /// All that is known of one provider, and what to write into `endpoints.toml`.

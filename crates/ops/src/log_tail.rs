@@ -212,14 +212,11 @@ async fn page(
 
 /// Whether the same call may get through later.
 fn passes<R>(error: &SdkError<FilterLogEventsError, R>) -> bool {
-    match error {
-        SdkError::TimeoutError(_) | SdkError::ResponseError(_) => true,
-        SdkError::ServiceError(error) => {
-            let code = error.err().code().unwrap_or_default();
-            THROTTLED.contains(&code) || code == "ServiceUnavailableException"
-        }
-        _ => false,
+    if let SdkError::ServiceError(error) = error {
+        let code = error.err().code().unwrap_or_default();
+        return THROTTLED.contains(&code) || code == "ServiceUnavailableException";
     }
+    matches!(error, SdkError::TimeoutError(_) | SdkError::ResponseError(_))
 }
 
 /// When a line says that it was written: one of the log, or one that metrics are made of.

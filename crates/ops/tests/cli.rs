@@ -388,7 +388,7 @@ fn tail_tells_what_happened_since_and_ends_with_ctrl_c() {
 fn completed_by_bash(before: &str, words: &[&str]) -> Vec<String> {
     let script = printed(Command::new(env!("CARGO_BIN_EXE_wharf-ops")).args(["completions", "bash"]));
     let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
-    let (last, previous) = (words[words.len() - 1], words[words.len() - 2]);
+    let [.., previous, last] = words else { unreachable!("there are two words at least") };
     let ask = format!(
         "{before}\n{script}\nCOMP_WORDS=({}); COMP_CWORD={}\n\
          [[ $(complete -p cargo) =~ -F\\ ([^ ]+) ]] && \"${{BASH_REMATCH[1]}}\" cargo '{last}' '{previous}'\n\

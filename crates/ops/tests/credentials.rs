@@ -1,7 +1,7 @@
 //! Where `cargo ops --stage …` has its credentials and its region from: the profiles are those of a home of the test's own,
 //! and what comes of them is seen in a request's signature.
 
-#![expect(clippy::unwrap_used, reason = "what goes wrong in a test is a failure of the test")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "what goes wrong in a test is a failure of the test")]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
