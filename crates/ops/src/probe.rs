@@ -71,8 +71,8 @@ async fn invoke(deployment: &Deployment) -> Result<String> {
 
 /// The id of the event that the housekeeper says it sent.
 fn probed(log: &str) -> Option<String> {
-    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let probed = lines.filter(|line| line.get("outcome").and_then(Value::as_str) == Some("probed")).last()?;
+    let mut lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let probed = lines.rfind(|line| line.get("outcome").and_then(Value::as_str) == Some("probed"))?;
     Some(probed.get("event_id")?.as_str()?.to_owned())
 }
 
