@@ -139,7 +139,7 @@ async fn what_no_deployment_mends_is_said_before_the_build_with_what_does() {
     said.has(
         "- infra/endpoint-alarms.yaml does not have the alarms that endpoints.toml asks for\n    cargo ops alarms",
     );
-    said.has("1 endpoint has none that works, and answers 503").has("error: nothing was deployed");
+    said.has("secrets            not looked at").has("error: nothing was deployed");
     let doctor = checkout.ops(&["doctor", "--stage", "local"]);
     assert!(!doctor.succeeded);
     doctor.has("WRONG        stack  the stack wharf-local is ROLLBACK_COMPLETE");
@@ -149,9 +149,18 @@ async fn what_no_deployment_mends_is_said_before_the_build_with_what_does() {
         let mended = checkout.run(mend);
         assert!(mended.succeeded, "{}", mended.text);
     }
-    let said = checkout.ops(&arguments);
+    // As CI deploys: CloudFormation by a role of its own, the zips to a bucket that is there.
+    let s3 = aws_sdk_s3::Client::from_conf(
+        aws_sdk_s3::config::Builder::from(&emulator.configuration()).force_path_style(true).build(),
+    );
+    s3.create_bucket().bucket("artifacts").send().await.unwrap();
+    let as_ci = ["--execution-role", "arn:aws:iam::000000000000:role/execution", "--bucket", "artifacts"];
+    let said = checkout.ops(&[&arguments[..], &as_ci].concat());
     assert!(said.succeeded, "{}\n{}", said.text, emulator.last_words());
+    said.has(" --role-arn arn:aws:iam::000000000000:role/execution --no-resolve-s3 --s3-bucket artifacts");
     said.has("local is deployed. It has no probe (Probe=off)");
+    let uploaded = s3.list_objects_v2().bucket("artifacts").send().await.unwrap();
+    assert!(uploaded.contents().len() >= 4, "three zips and two templates: {uploaded:?}");
     assert_eq!(status(&emulator).await.as_deref(), Some("CREATE_COMPLETE"));
 }
 

@@ -30,8 +30,13 @@ pub struct Options {
     pub profile: Option<String>,
     /// Parameters of the template, instead of those that `infra/samconfig.toml` has.
     pub parameters: BTreeMap<String, String>,
-    /// Deploys though endpoints have no secret, and answer 503 until they have one.
+    /// Deploys without a look at the endpoints' secrets: one that has none answers 503 until it has. So it needs no right to
+    /// read them.
     pub without_secrets: bool,
+    /// What CloudFormation does its work as, where that is not who deploys: a role's ARN.
+    pub execution_role: Option<String>,
+    /// Where SAM uploads to, if not to a bucket that it makes.
+    pub bucket: Option<String>,
     /// Deploys the zips that are there: what was tried on one stage goes to the next as it is.
     pub without_build: bool,
     /// Does not have SAM ask whether its change set is wanted.
@@ -51,8 +56,8 @@ pub struct Plan {
     pub status: Option<String>,
     /// What is accepted.
     pub endpoints: Endpoints,
-    /// How many endpoints have no secret with which they would work.
-    pub without_secret: usize,
+    /// How many endpoints have no secret with which they would work; `None` if that was not asked.
+    pub without_secret: Option<usize>,
     /// What Lambda runs the functions on.
     pub architecture: Architecture,
     /// What stands against it.
@@ -89,8 +94,12 @@ pub async fn plan(project: &Project, configuration: &SdkConfig, options: &Option
     let status = stack(configuration, stage).await?;
     let status = status.and_then(|stack| stack.stack_status.as_ref().map(StackStatus::as_str).map(str::to_owned));
     let mut hindrances = Vec::from_iter(status.as_deref().and_then(|status| hindrance(stage, status)));
-    let (missing, without_secret) = missing_secrets(configuration, options, &endpoints, now).await?;
-    hindrances.extend(missing);
+    let mut without_secret = None;
+    if !options.without_secrets {
+        let missing = missing_secrets(configuration, stage, &endpoints, now).await?;
+        without_secret = Some(missing.len());
+        hindrances.extend(missing);
+    }
     hindrances.extend(stale_alarms(project, &endpoints)?);
     if options.without_build {
         let anew = format!("cargo ops deploy --stage {stage}, without --no-build");
@@ -171,14 +180,14 @@ async fn caller(configuration: &SdkConfig) -> Result<(String, String)> {
     Ok((account.to_owned(), answer.arn().unwrap_or_default().to_owned()))
 }
 
-/// What each endpoint without a usable secret needs, unless that is to be done later; and how many there are.
+/// What each endpoint without a usable secret needs.
 async fn missing_secrets(
     configuration: &SdkConfig,
-    options: &Options,
+    stage: &str,
     endpoints: &Endpoints,
     now: UnixSeconds,
-) -> Result<(Vec<Hindrance>, usize)> {
-    let reach = Reach::of_stage(configuration.clone(), &options.stage).await?;
+) -> Result<Vec<Hindrance>> {
+    let reach = Reach::of_stage(configuration.clone(), stage).await?;
     let mut missing = Vec::new();
     for secrets in secrets::list(&reach, endpoints.iter(), now).await {
         let name = &secrets.endpoint;
@@ -190,8 +199,7 @@ async fn missing_secrets(
             missing.push(Hindrance { what, mend: secrets::command_that_gives(endpoint, &reach.again()) });
         }
     }
-    let count = missing.len();
-    Ok((if options.without_secrets { Vec::new() } else { missing }, count))
+    Ok(missing)
 }
 
 /// The endpoints' alarms are deployed from a file of their own.
@@ -230,6 +238,12 @@ fn sam_deploy(options: &Options, region: &str, parameters: &BTreeMap<String, Str
     }
     if options.yes {
         step = step.arguments(["--no-confirm-changeset"]);
+    }
+    if let Some(role) = &options.execution_role {
+        step = step.arguments(["--role-arn", role]);
+    }
+    if let Some(bucket) = &options.bucket {
+        step = step.arguments(["--no-resolve-s3", "--s3-bucket", bucket]);
     }
     if !options.parameters.is_empty() {
         // What is given replaces all that samconfig.toml has.

@@ -34,9 +34,15 @@ pub struct Arguments {
     /// A parameter of the template, instead of what infra/samconfig.toml has, for this deployment only
     #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value)]
     parameter: Vec<(String, String)>,
-    /// Deploys though endpoints have no secret; those answer 503 until they have one
+    /// Does not look at the endpoints' secrets: one that has none answers 503 until it has one
     #[arg(long)]
     without_secrets: bool,
+    /// A role that CloudFormation works as, instead of you
+    #[arg(long, value_name = "ARN", env = "WHARF_EXECUTION_ROLE_ARN")]
+    execution_role: Option<String>,
+    /// The bucket that SAM uploads to, instead of one that it makes
+    #[arg(long, env = "WHARF_ARTIFACTS_BUCKET")]
+    bucket: Option<String>,
     /// Deploys the zips in target/lambda as they are, instead of building
     #[arg(long)]
     no_build: bool,
@@ -55,6 +61,8 @@ pub async fn run(project: &Project, arguments: &Arguments) -> Result<()> {
         profile: arguments.profile.clone(),
         parameters: arguments.parameter.iter().cloned().collect(),
         without_secrets: arguments.without_secrets,
+        execution_role: arguments.execution_role.clone().filter(|role| !role.is_empty()),
+        bucket: arguments.bucket.clone().filter(|bucket| !bucket.is_empty()),
         without_build: arguments.no_build,
         yes: arguments.yes,
     };
@@ -69,7 +77,7 @@ pub async fn run(project: &Project, arguments: &Arguments) -> Result<()> {
         for hindrance in &plan.hindrances {
             println!("- {}\n    {}", hindrance.what, hindrance.mend);
         }
-        let later = if plan.without_secret > 0 && !arguments.without_secrets {
+        let later = if plan.without_secret.is_some_and(|count| count > 0) {
             "; with --without-secrets, endpoints get theirs later"
         } else {
             ""
@@ -111,9 +119,10 @@ fn introduce(plan: &Plan, arguments: &Arguments) {
     println!("  the stack          {name}, {status}");
     println!("  endpoints.toml     {} endpoints, and no problem", plan.endpoints.iter().count());
     let secrets = match plan.without_secret {
-        0 => "each endpoint that needs one has one".to_owned(),
-        1 => "1 endpoint has none that works, and answers 503".to_owned(),
-        count => format!("{count} endpoints have none that works, and answer 503"),
+        None => "not looked at".to_owned(),
+        Some(0) => "each endpoint that needs one has one".to_owned(),
+        Some(1) => "1 endpoint has none that works, and answers 503".to_owned(),
+        Some(count) => format!("{count} endpoints have none that works, and answer 503"),
     };
     println!("  secrets            {secrets}");
     let zips = if arguments.no_build { "the zips in target/lambda" } else { "built now" };
