@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 use std::time::Duration;
 
 use aws_sdk_cloudwatch::primitives::DateTime;
-use aws_sdk_cloudwatch::types::{ComparisonOperator, MetricAlarm, MetricDatum, StateValue};
+use aws_sdk_cloudwatch::types::{MetricAlarm, MetricDatum, StateValue};
 use serde_json::Value;
 use wharf_ops::project::Project;
 use wharf_webhook::metrics::NAMESPACE;
@@ -67,7 +67,7 @@ async fn every_alarm_goes_off_at_its_threshold_and_calms_down_and_says_so_to_who
         }
     }
     for round in rounds {
-        for (step, what) in ["at its threshold", "beyond its threshold", "well again"].into_iter().enumerate() {
+        for (step, what) in ["well", "raised", "well again"].into_iter().enumerate() {
             for alarm in &round {
                 let (value, expected) = steps(alarm)[step].clone();
                 // All of this lies at the far end of the alarm's window, and is out of it with the next step.
@@ -102,19 +102,15 @@ fn window_seconds(alarm: &MetricAlarm) -> i64 {
     i64::from(alarm.period().unwrap()) * i64::from(alarm.evaluation_periods().unwrap())
 }
 
-/// Values at and beyond the threshold and one that is well, each with what becomes of the alarm.
+/// A value that is just well, one that is just not, and the first again, each with what becomes of the alarm.
 fn steps(alarm: &MetricAlarm) -> [(f64, StateValue); 3] {
     let threshold = alarm.threshold().unwrap();
-    match alarm.comparison_operator().unwrap() {
-        ComparisonOperator::GreaterThanThreshold => {
-            [(threshold, StateValue::Ok), (threshold + 1.0, StateValue::Alarm), (threshold, StateValue::Ok)]
-        }
-        ComparisonOperator::GreaterThanOrEqualToThreshold => {
-            [(threshold - 1.0, StateValue::Ok), (threshold, StateValue::Alarm), (threshold - 1.0, StateValue::Ok)]
-        }
-        ComparisonOperator::LessThanThreshold => {
-            [(threshold, StateValue::Ok), (threshold - 1.0, StateValue::Alarm), (threshold, StateValue::Ok)]
-        }
+    let well_at =
+        |well: f64, beyond: f64| [(well, StateValue::Ok), (beyond, StateValue::Alarm), (well, StateValue::Ok)];
+    match alarm.comparison_operator().unwrap().as_str() {
+        "GreaterThanThreshold" => well_at(threshold, threshold + 1.0),
+        "GreaterThanOrEqualToThreshold" => well_at(threshold - 1.0, threshold),
+        "LessThanThreshold" => well_at(threshold, threshold - 1.0),
         other => panic!("{:?} compares by {other}", alarm.alarm_name()),
     }
 }

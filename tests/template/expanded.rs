@@ -29,16 +29,20 @@ impl Template {
             Change::Set(place, text) => {
                 let (parent, key) = place.rsplit_once('/').unwrap();
                 let new = serde_json::from_str(text).unwrap();
-                match value.pointer_mut(parent).unwrap_or_else(|| panic!("nothing is at {parent}")) {
-                    Value::Array(list) => list[key.parse::<usize>().unwrap()] = new,
-                    parent => parent[key] = new,
+                let parent = value.pointer_mut(parent).unwrap_or_else(|| panic!("nothing is at {parent}"));
+                if let Some(list) = parent.as_array_mut() {
+                    list[key.parse::<usize>().unwrap()] = new;
+                } else {
+                    parent[key] = new;
                 }
             }
             Change::Remove(place) => {
                 let (parent, key) = place.rsplit_once('/').unwrap();
-                match value.pointer_mut(parent).unwrap_or_else(|| panic!("nothing is at {parent}")) {
-                    Value::Array(list) => drop(list.remove(key.parse().unwrap())),
-                    parent => drop(parent.as_object_mut().unwrap().remove(key).expect(place)),
+                let parent = value.pointer_mut(parent).unwrap_or_else(|| panic!("nothing is at {parent}"));
+                if let Some(list) = parent.as_array_mut() {
+                    list.remove(key.parse().unwrap());
+                } else {
+                    assert!(parent.as_object_mut().unwrap().remove(key).is_some(), "nothing is at {place}");
                 }
             }
         }
@@ -114,7 +118,7 @@ fn collect(part: &Value, found: &mut BTreeSet<String>) {
             }
         }
         Value::Array(list) => list.iter().for_each(|value| collect(value, found)),
-        _ => (),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => (),
     }
 }
 
@@ -133,7 +137,7 @@ fn conditions_of(part: &Value, found: &mut Vec<String>) {
             object.values().for_each(|value| conditions_of(value, found));
         }
         Value::Array(list) => list.iter().for_each(|value| conditions_of(value, found)),
-        _ => (),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => (),
     }
 }
 

@@ -247,7 +247,8 @@ mod tests {
         };
         let other = ("endpoints.toml", 0o644, ENDPOINTS_TEXT.trim_end().as_bytes());
         assert_eq!(judge("fit.zip", &[("bootstrap", 0o755, &arm), endpoints]), Ok(()));
-        let cases: [(&str, &[(&str, u32, &[u8])], &str); 7] = [
+        type Files<'a> = &'a [(&'a str, u32, &'a [u8])];
+        let cases: [(&str, Files<'_>, &str); 7] = [
             ("lacks.zip", &[endpoints], "it has no file bootstrap"),
             ("mode.zip", &[("bootstrap", 0o644, &arm), endpoints], "its bootstrap is not executable"),
             ("script.zip", &[("bootstrap", 0o755, b"#!/bin/sh\n"), endpoints], "its bootstrap is no ELF program"),
