@@ -222,8 +222,11 @@ mod tests {
         start
     }
 
-    /// A zip with these files: name, mode, content.
-    fn zip_of(name: &str, files: &[(&str, u32, &[u8])]) -> PathBuf {
+    /// A file in a zip: name, mode, content.
+    type Packed<'a> = (&'a str, u32, &'a [u8]);
+
+    /// A zip with these files.
+    fn zip_of(name: &str, files: &[Packed<'_>]) -> PathBuf {
         let folder = std::env::temp_dir().join(format!("wharf-package-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let path = folder.join(name);
@@ -242,13 +245,12 @@ mod tests {
     fn a_zip_is_fit_only_with_an_executable_program_for_the_processor_and_the_checkouts_endpoints() {
         let endpoints = ("endpoints.toml", 0o644, ENDPOINTS_TEXT.as_bytes());
         let (arm, x86) = (elf(183), elf(62));
-        let judge = |name: &str, files: &[(&str, u32, &[u8])]| {
+        let judge = |name: &str, files: &[Packed<'_>]| {
             judge(&zip_of(name, files), ENDPOINTS_TEXT, Architecture::Arm64).map_err(|unfit| unfit.to_string())
         };
         let other = ("endpoints.toml", 0o644, ENDPOINTS_TEXT.trim_end().as_bytes());
         assert_eq!(judge("fit.zip", &[("bootstrap", 0o755, &arm), endpoints]), Ok(()));
-        type Files<'a> = &'a [(&'a str, u32, &'a [u8])];
-        let cases: [(&str, Files<'_>, &str); 7] = [
+        let cases: [(&str, &[Packed<'_>], &str); 7] = [
             ("lacks.zip", &[endpoints], "it has no file bootstrap"),
             ("mode.zip", &[("bootstrap", 0o644, &arm), endpoints], "its bootstrap is not executable"),
             ("script.zip", &[("bootstrap", 0o755, b"#!/bin/sh\n"), endpoints], "its bootstrap is no ELF program"),

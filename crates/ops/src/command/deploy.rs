@@ -19,8 +19,8 @@ Examples:
   cargo ops deploy --stage production --parameter Canary=false --yes --execute
                                                     at once, unasked; the next deployment has samconfig.toml's again
 
-Each command is shown before it runs: a person can do the same by hand. cargo-lambda and SAM are installed in
-target/ops/python, in the versions that CI has tried.")]
+Each command is shown before it runs: a person can do the same by hand. cargo-lambda and SAM are installed in target/ops/python, \
+in the versions that CI has tried.")]
 pub struct Arguments {
     /// The stage: a table of infra/samconfig.toml, of which `default` is development
     #[arg(long)]

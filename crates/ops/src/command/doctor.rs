@@ -14,10 +14,10 @@ use crate::{Target, now, print_json};
 Examples:
   cargo ops doctor                        the local stack
   cargo ops doctor --stage production     a deployed stage
-  cargo ops doctor --stage production --json | jq -r '.findings[] | select(.verdict == \"wrong\").mend'
+  cargo ops doctor --stage production --json | jq '.findings[] | select(.mend)'
 
-It looks at AWS, and changes nothing; the front door counts it as one refusal. It exits with an error if anything is wrong or
-could not be checked.")]
+It looks, and changes nothing; the front door counts it as one refusal. It exits with an error if anything is wrong or could not \
+be checked.")]
 pub struct Arguments {
     #[command(flatten)]
     target: Target,
