@@ -1,5 +1,5 @@
 //! The template, judged by what others know of AWS: cfn-lint, AWS's serverless rules, and SAM itself. What no linter can know
-//! is in `tests/template.rs`.
+//! is in `tests/template`.
 //!
 //! | what | judges |
 //! | --- | --- |
@@ -46,7 +46,7 @@ const EXCUSED: [Excused; 5] = [
         rule: "WS1004",
         resources: &["Receiver", "Consumer", "Housekeeper"],
         because: "each function's LoggingConfig names a log group with a retention, and the rule goes by names alone; \
-                  tests/template.rs holds each function to its group",
+                  tests/template holds each function to its group",
     },
     Excused {
         rule: "ES1001",

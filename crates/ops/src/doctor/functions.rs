@@ -84,7 +84,7 @@ impl Patient<'_> {
         Ok(findings)
     }
 
-    /// The variables that the checkout's template sets for a function. `tests/template.rs` holds it to what the function reads.
+    /// The variables that the checkout's template sets for a function. `tests/template` holds it to what the function reads.
     fn variables(&self, resource: &str) -> Result<BTreeSet<String>> {
         let parameters = [("Stage".to_owned(), self.deployment.stage.clone())].into();
         let text = template::packaged_anywhere(self.project)?;
