@@ -903,7 +903,7 @@ signature = { header = "X-S" }
                 (5, "the provider \"strype\" is unknown: did you mean \"stripe\"? `cargo ops providers` lists those that are known".into()),
                 (
                     6,
-                    "[endpoints.billing] has the unknown key `evnts`: it knows provider, scheme, events, headers, reply, event_id, event_type, replay_guard, tolerance_seconds, future_tolerance_seconds, public_url, trust_forwarded, verify_token, webhook_id, topics, sandbox, deliver, on_interrupted, retry, keep_days, source_ranges, secret_store, log_bodies, signature"
+                    "[endpoints.billing] has the unknown key `evnts`: it knows provider, scheme, events, headers, reply, event_id, event_type, replay_guard, tolerance_seconds, future_tolerance_seconds, public_url, trust_forwarded, verify_token, webhook_id, topics, sandbox, deliver, on_interrupted, retry, keep_days, source_ranges, secret_store, log_bodies, alarm_refusals, alarm_silence_hours, signature"
                         .into()
                 ),
                 (7, "[endpoints.shop] has no `provider`: `cargo ops providers` lists those that are known".into()),
