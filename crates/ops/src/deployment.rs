@@ -62,10 +62,6 @@ enum Whereabouts {
     Account,
 }
 
-/// The outputs of the template that are asked for.
-pub const OUTPUTS: [&str; 6] =
-    ["ApiUrl", "TableName", "QueueUrl", "DeadLetterQueueUrl", "BucketName", "ConsumerFunction"];
-
 /// The name of a stage's CloudFormation stack.
 pub fn stack_name(stage: &str) -> String {
     format!("wharf-{stage}")
@@ -102,27 +98,7 @@ impl Deployment {
             key: outputs.remove(KEY_OUTPUT),
             whereabouts: Whereabouts::Account,
         };
-        let mut missing = Vec::new();
-        let mut output = |name: &'static str| {
-            outputs.remove(name).unwrap_or_else(|| {
-                missing.push(name);
-                String::new()
-            })
-        };
-        let deployment = Deployment {
-            reach,
-            api_url: output("ApiUrl"),
-            table: output("TableName"),
-            queue_url: output("QueueUrl"),
-            dead_letter_queue_url: output("DeadLetterQueueUrl"),
-            bucket: output("BucketName"),
-            consumer_function: output("ConsumerFunction"),
-            log_groups: [
-                (Function::Receiver, output("ReceiverLogGroup")),
-                (Function::Consumer, output("ConsumerLogGroup")),
-                (Function::Housekeeper, output("HousekeeperLogGroup")),
-            ],
-        };
+        let (deployment, missing) = Deployment::of_outputs(reach, outputs);
         if missing.is_empty() {
             return Ok(deployment);
         }
@@ -144,6 +120,43 @@ impl Deployment {
                 missing.join(", ")
             ),
         }
+    }
+
+    /// What a stack's outputs name, and those that it has not.
+    fn of_outputs(reach: Reach, mut outputs: BTreeMap<String, String>) -> (Deployment, Vec<&'static str>) {
+        let mut missing = Vec::new();
+        let mut output = |name: &'static str| {
+            outputs.remove(name).unwrap_or_else(|| {
+                missing.push(name);
+                String::new()
+            })
+        };
+        let deployment = Deployment {
+            reach,
+            api_url: output("ApiUrl"),
+            table: output("TableName"),
+            queue_url: output("QueueUrl"),
+            dead_letter_queue_url: output("DeadLetterQueueUrl"),
+            bucket: output("BucketName"),
+            consumer_function: output("ConsumerFunction"),
+            log_groups: [
+                (Function::Receiver, output("ReceiverLogGroup")),
+                (Function::Consumer, output("ConsumerLogGroup")),
+                (Function::Housekeeper, output("HousekeeperLogGroup")),
+            ],
+        };
+        (deployment, missing)
+    }
+
+    /// The outputs of the template that are asked for.
+    pub fn outputs() -> Vec<&'static str> {
+        let reach = Reach {
+            configuration: SdkConfig::builder().build(),
+            stage: String::new(),
+            key: None,
+            whereabouts: Whereabouts::Account,
+        };
+        Deployment::of_outputs(reach, BTreeMap::new()).1
     }
 
     pub(crate) fn dynamodb(&self) -> aws_sdk_dynamodb::Client {

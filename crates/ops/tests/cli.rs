@@ -27,6 +27,26 @@ fn error(output: &Output) -> String {
 }
 
 #[test]
+fn every_command_has_examples_in_its_help() {
+    let help = String::from_utf8(ops(&["help"]).stdout).unwrap();
+    let (_, commands) = help.split_once("Commands:\n").unwrap();
+    let (commands, _) = commands.split_once("\n\n").unwrap();
+    // A command's line is indented by two, what it is wrapped to by more.
+    let names: Vec<_> = commands
+        .lines()
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help")
+        .collect();
+    assert!(names.contains(&"deploy") && names.contains(&"alarms"), "{help}");
+    for name in names {
+        let help = String::from_utf8(ops(&[name, "--help"]).stdout).unwrap();
+        let examples = help.split_once("\nExamples:\n").map(|(_, examples)| examples);
+        assert!(examples.is_some_and(|examples| examples.contains(&format!("cargo ops {name}"))), "{name}:\n{help}");
+    }
+}
+
+#[test]
 fn a_taken_port_is_said_before_anything_is_built_or_started() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = listener.local_addr().unwrap().port();

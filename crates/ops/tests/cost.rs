@@ -45,6 +45,12 @@ impl Document {
         rows
     }
 
+    /// What a stage has each month, but for what events bring, where the table gives a number.
+    fn each_month(&self) -> BTreeMap<&str, f64> {
+        let rows = self.table("each month").into_iter().filter(|row| !row[1].is_empty());
+        rows.map(|row| (row[0], number(row[1]))).collect()
+    }
+
     /// What one of something costs, by the price's name.
     fn prices(&self) -> BTreeMap<&str, f64> {
         let price = |row: &Vec<&str>| number(row[1]) / number(row[2]);
@@ -134,12 +140,7 @@ fn what_is_kept_is_kept_as_long_as_the_code_keeps_it() {
 #[test]
 fn the_housekeepers_share_is_what_its_runs_come_to() {
     let document = Document::read();
-    let fixed: BTreeMap<&str, f64> = document
-        .table("each month")
-        .iter()
-        .filter(|row| !row[1].is_empty())
-        .map(|row| (row[0], number(row[1])))
-        .collect();
+    let fixed = document.each_month();
     let run: BTreeMap<&str, f64> =
         document.table("for one run of the housekeeper").iter().map(|row| (row[0], number(row[1]))).collect();
     let errands = MONTH_SECONDS / HOUSEKEEPER_INTERVAL_SECONDS as f64;
@@ -159,12 +160,7 @@ fn the_housekeepers_share_is_what_its_runs_come_to() {
 #[test]
 fn alarms_metrics_and_the_access_log_are_those_of_the_template_and_the_code() {
     let document = Document::read();
-    let fixed: BTreeMap<&str, f64> = document
-        .table("each month")
-        .iter()
-        .filter(|row| !row[1].is_empty())
-        .map(|row| (row[0], number(row[1])))
-        .collect();
+    let fixed = document.each_month();
     let template = template::expand(&Project::find().unwrap(), "production", &|_| {}).unwrap();
     let resources = template["Resources"].as_object().unwrap();
     let of_type = |name: &str| resources.values().filter(move |resource| resource["Type"] == name).collect::<Vec<_>>();

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use wharf_ops::project::Project;
-use wharf_ops::template;
+use wharf_ops::{endpoint_alarms, template};
+use wharf_webhook::endpoints::Endpoints;
 
 /// Endings of files that a document may name.
 const ENDINGS: [&str; 9] = [".rs", ".toml", ".yaml", ".yml", ".md", ".json", ".txt", ".py", ".env"];
@@ -240,8 +241,13 @@ fn every_alarm_has_its_section_in_the_runbook_and_every_section_its_alarm() {
         assert!(section.is_none_or(|section| section == name), "the alarm {name} sends to the section {section:?}");
         names.insert(name);
     }
-    // Those that an endpoint asks for in endpoints.toml.
-    names.extend(["<endpoint>-refused", "<endpoint>-silent"].map(str::to_owned));
+    // And those that an endpoint asks for, which send to a section that is the same for all endpoints.
+    let endpoints = "[endpoints.shop]\nprovider = \"github\"\nalarm_refusals = 5\nalarm_silence_hours = 24\n";
+    let of_endpoints = endpoint_alarms::template(&Endpoints::parse(endpoints).unwrap());
+    let sections_of_endpoints: Vec<_> =
+        of_endpoints.split("Runbook: ").skip(1).map(|rest| rest.split_once(".\n").unwrap().0.to_owned()).collect();
+    assert_eq!(sections_of_endpoints, ["endpoint-refused", "endpoint-silent"]);
+    names.extend(sections_of_endpoints);
     let missing: Vec<_> = names.difference(&sections).collect();
     let beyond: Vec<_> = sections.difference(&names).collect();
     assert!(

@@ -85,8 +85,18 @@ enum Command {
     /// Judges every conformance case of a folder by the code that the receiver runs
     Vectors(vectors::Arguments),
     /// Writes the alarms that endpoints.toml asks for into infra/endpoint-alarms.yaml
+    #[command(after_help = "\
+Examples:
+  cargo ops alarms        after a change of alarm_refusals or alarm_silence_hours in endpoints.toml
+
+The next deployment brings what it wrote.")]
     Alarms,
     /// Checks infra/template.yaml with cfn-lint, AWS's serverless rules and SAM, as written and as expanded for each stage
+    #[command(after_help = "\
+Examples:
+  cargo ops lint          exits with an error if a linter finds fault
+
+What is excused, and why, stands in crates/ops/src/lint.rs.")]
     Lint,
     /// Holds the crates that Wharf is built from to deny.toml, with cargo-deny
     Audit(audit::Arguments),
