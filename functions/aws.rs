@@ -8,8 +8,8 @@ use std::time::Duration;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_async::rt::sleep::TokioSleep;
-use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
@@ -24,6 +24,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(2500);
 /// All tries of a call, within every function's time-out.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// Whose certificates are believed when AWS is called: `amazon`, and the same if it is not set; `system`; or the path of a
+/// file of certificates, PEM, that it names instead of them.
+pub const TRUST_STORE: &str = "WHARF_TRUST_STORE";
+/// The roots from which the certificates of AWS's endpoints descend. The system's are thirty times as many, and to read them
+/// takes longer than all else at start.
+const AMAZON_ROOTS: &[u8] = include_bytes!("amazon-roots.pem");
 
 /// What happened, in one line: an error of the SDK and its causes. Not more, which the SDK's own long form would show: the
 /// whole answer, and with it what the log must not have.
@@ -50,6 +57,17 @@ pub fn timeouts(time: Duration) -> TimeoutConfig {
         .build()
 }
 
+fn tls_context(environment: &mut Environment) -> TlsContext {
+    let only = |pem: Vec<u8>| TrustStore::empty().with_pem_certificate(pem);
+    let trust_store = match std::env::var(TRUST_STORE).unwrap_or_default().as_str() {
+        "" | "amazon" => only(AMAZON_ROOTS.to_vec()),
+        "system" => TrustStore::default(),
+        path => only(environment.certificates(path.as_ref())),
+    };
+    // Nothing in it can fail.
+    TlsContext::builder().with_trust_store(trust_store).build().unwrap_or_default()
+}
+
 /// The configuration for every client of this function. `AWS_ENDPOINT_URL`, where it is set, leads them to a local stack.
 pub fn configuration(environment: &mut Environment) -> SdkConfig {
     let credentials = Credentials::new(
@@ -69,7 +87,10 @@ pub fn configuration(environment: &mut Environment) -> SdkConfig {
         .region(Region::new(environment.variable("AWS_REGION")))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .http_client(
-            aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https(),
+            aws_smithy_http_client::Builder::new()
+                .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+                .tls_context(tls_context(environment))
+                .build_https(),
         )
         .sleep_impl(TokioSleep::new())
         .retry_config(RetryConfig::standard().with_initial_backoff(Duration::from_millis(50)))

@@ -66,6 +66,7 @@ rules! {
             ("s3:PutObject", sub("${Bodies.Arn}/bodies/*")),
             ("s3:PutObject", spool("new/")),
             ("sqs:SendMessage", arn("DeliveryQueue")),
+            ("sqs:GetQueueAttributes", arn("DeliveryQueue")),
         ];
         expected.extend(key_and_tracing());
         assert_allows(template, "ReceiverRole", &expected);
@@ -86,6 +87,7 @@ rules! {
             ("sqs:SendMessage", arn("DeadLetterQueue")),
             ("dynamodb:PutItem", arn("Ledger")),
             ("dynamodb:UpdateItem", arn("Ledger")),
+            ("dynamodb:GetItem", arn("Ledger")),
             ("s3:GetObject", sub("${Bodies.Arn}/bodies/*")),
             ("s3:ListBucket", arn("Bodies")),
             ("events:PutEvents", arn("EventBus")),

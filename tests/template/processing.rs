@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::json;
+use wharf::aws::TRUST_STORE;
 use wharf::housekeeper::{Invocation, Task};
 use wharf::process::LOG_LEVEL;
 use wharf_webhook::limits;
@@ -56,7 +57,7 @@ rules! {
         for (function, names) in functions {
             let given = template.properties(function)["Environment"]["Variables"].as_object().unwrap();
             let given: BTreeSet<_> = given.keys().map(String::as_str).collect();
-            let read: BTreeSet<_> = names.iter().copied().chain([LOG_LEVEL]).collect();
+            let read: BTreeSet<_> = names.iter().copied().chain([LOG_LEVEL, TRUST_STORE]).collect();
             assert_eq!(given, read, "{function}");
         }
     } broken by [

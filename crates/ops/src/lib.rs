@@ -40,6 +40,7 @@
 //! | [`deploy`] | deploying a stage |
 //! | [`probe`] | a probe on demand |
 //! | [`doctor`] | what is misconfigured, and the command that mends it |
+//! | [`bench`] | what the functions take: time, processor, memory, instructions, sizes |
 //!
 //! Nothing here is linked into a function, and functions are used as processes only.
 
@@ -81,3 +82,4 @@ pub mod stack_state;
 pub mod deploy;
 pub mod probe;
 pub mod doctor;
+pub mod bench;

@@ -142,12 +142,24 @@ pub fn of(path: &Path, endpoints: &str) -> Result<Vec<u8>> {
 /// # Errors
 /// If the binary cannot be read.
 pub fn zip(binary: &Path, endpoints: &str) -> Result<Vec<u8>> {
-    let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+    zipped(binary, endpoints, CompressionMethod::Stored)
+}
+
+/// The same, compressed as cargo-lambda compresses what is deployed.
+///
+/// # Errors
+/// If the binary cannot be read.
+pub fn compressed(binary: &Path, endpoints: &str) -> Result<Vec<u8>> {
+    zipped(binary, endpoints, CompressionMethod::Deflated)
+}
+
+fn zipped(binary: &Path, endpoints: &str, method: CompressionMethod) -> Result<Vec<u8>> {
+    let options = SimpleFileOptions::default().compression_method(method);
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    zip.start_file(BOOTSTRAP, stored.unix_permissions(0o755))?;
+    zip.start_file(BOOTSTRAP, options.unix_permissions(0o755))?;
     let mut file = File::open(binary).with_context(|| format!("cannot read {}", binary.display()))?;
     io::copy(&mut file, &mut zip).with_context(|| format!("cannot read {}", binary.display()))?;
-    zip.start_file(ENDPOINTS, stored.unix_permissions(0o644))?;
+    zip.start_file(ENDPOINTS, options.unix_permissions(0o644))?;
     zip.write_all(endpoints.as_bytes())?;
     Ok(zip.finish()?.into_inner())
 }

@@ -4,6 +4,7 @@
 //! because SQS refuses or replaces some characters. A consumer reads only versions that it knows and leaves newer ones
 //! in the queue: while a new version is rolled out, both run.
 
+use std::borrow::Cow;
 use std::io;
 
 use base64::Engine;
@@ -28,7 +29,7 @@ const UNTYPED: &str = "webhook";
 
 /// The message as it is written. Names beside CloudEvents' own are extensions, which are lower case without underscores.
 #[derive(Serialize, Deserialize)]
-struct Message {
+struct Message<'a> {
     specversion: String,
     /// The idempotency key.
     id: String,
@@ -56,9 +57,9 @@ struct Message {
     /// Absent where it is false.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     replayguard: bool,
-    /// The exact bytes.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    data_base64: Option<String>,
+    /// The exact bytes. They are by far the most of a message: they are read where they stand, and written by [`encode`] itself.
+    #[serde(borrow, skip_serializing, default)]
+    data_base64: Option<Cow<'a, str>>,
     /// Where they are, if they are not in the message: the key of an object in the bucket of bodies.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     dataref: Option<String>,
@@ -183,10 +184,18 @@ pub fn encode(delivery: &Delivery) -> Result<String, MessageTooLarge> {
         bodysha256: envelope.body_digest.to_string(),
         secretindex: envelope.secret_index,
         replayguard: envelope.replay_guard,
-        data_base64: dataref.is_none().then(|| STANDARD.encode(body)),
+        data_base64: None,
         dataref,
     };
-    let text = ascii_json(&message);
+    let data = message.dataref.is_none().then_some(body);
+    let mut text = ascii_json(&message, data.map_or(0, |data| data.len().div_ceil(3) * 4));
+    if let Some(data) = data {
+        // Base64 needs no escapes, so it is not looked through for what does.
+        text.pop();
+        text.push_str(",\"data_base64\":\"");
+        STANDARD.encode_string(data, &mut text);
+        text.push_str("\"}");
+    }
     if text.len() > MESSAGE_BYTES_MAX {
         return Err(MessageTooLarge { bytes: text.len() });
     }
@@ -203,14 +212,18 @@ pub fn decode(text: &str) -> Result<Carried, MessageError> {
     let unreadable = |error: serde_json::Error| MessageError::Undecodable {
         problem: format!("{:?} error at line {} column {}", error.classify(), error.line(), error.column()),
     };
-    let version: Version = serde_json::from_str(text).map_err(unreadable)?;
+    let read = serde_json::from_str::<Message<'_>>(text);
+    let version = match &read {
+        Ok(message) => Version { specversion: message.specversion.clone(), wharfversion: message.wharfversion },
+        Err(_) => serde_json::from_str(text).map_err(unreadable)?,
+    };
     if version.specversion != "1.0" {
         return Err(undecodable("it is not a CloudEvents 1.0 event"));
     }
     if version.wharfversion > VERSION {
         return Err(MessageError::NewerVersion { found: version.wharfversion });
     }
-    let message: Message = serde_json::from_str(text).map_err(unreadable)?;
+    let message = read.map_err(unreadable)?;
     let endpoint = message.source.strip_prefix(SOURCE_PREFIX).filter(|endpoint| !endpoint.is_empty());
     let headers: serde_json::Map<String, serde_json::Value> =
         serde_json::from_str(&message.headers).map_err(|_| undecodable("`headers` is not a JSON object as text"))?;
@@ -235,7 +248,7 @@ pub fn decode(text: &str) -> Result<Carried, MessageError> {
     };
     match (message.data_base64, message.dataref) {
         (Some(data), None) => {
-            let body = STANDARD.decode(data).map_err(|_| undecodable("`data_base64` is not base64"))?;
+            let body = STANDARD.decode(&*data).map_err(|_| undecodable("`data_base64` is not base64"))?;
             if Digest::of(&body) != envelope.body_digest {
                 return Err(undecodable("`bodysha256` is not the digest of the body"));
             }
@@ -246,8 +259,8 @@ pub fn decode(text: &str) -> Result<Carried, MessageError> {
     }
 }
 
-/// JSON in which everything beyond printable ASCII is escaped.
-fn ascii_json(message: &Message) -> String {
+/// JSON in which everything beyond printable ASCII is escaped, with room for so many bytes more.
+fn ascii_json(message: &Message<'_>, more_bytes: usize) -> String {
     struct Ascii;
     impl Formatter for Ascii {
         fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
@@ -261,7 +274,7 @@ fn ascii_json(message: &Message) -> String {
             })
         }
     }
-    let mut bytes = Vec::with_capacity(message.data_base64.as_ref().map_or(0, String::len) + 2048);
+    let mut bytes = Vec::with_capacity(more_bytes + 2048);
     let written = message.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, Ascii));
     #[expect(clippy::expect_used, reason = "a Vec takes all that is written, and every name in the message is text")]
     written.expect("the message is JSON");

@@ -34,6 +34,7 @@ mod check;
 mod vectors;
 mod alarms;
 mod audit;
+mod bench;
 mod completions;
 
 /// Wharf's tools: try it on this machine, and look after what is deployed.
@@ -100,6 +101,8 @@ What is excused, and why, stands in crates/ops/src/lint.rs.")]
     Lint,
     /// Holds the crates that Wharf is built from to deny.toml, with cargo-deny
     Audit(audit::Arguments),
+    /// Measures what the functions take, and holds it to limits
+    Bench(bench::Arguments),
     /// Prints what makes a shell complete `cargo ops`
     Completions(completions::Arguments),
 }
@@ -131,6 +134,7 @@ async fn main() -> ExitCode {
             Command::Vectors(arguments) => vectors::run(&arguments),
             Command::Alarms => alarms::run(&project),
             Command::Audit(arguments) => audit::run(&project, &arguments),
+            Command::Bench(arguments) => bench::run(&project, &arguments),
             Command::Lint => lint::lint(&project, &progress),
             Command::Completions(arguments) => completions::run(&project, &arguments),
         },

@@ -1,0 +1,232 @@
+//! The limits that CI holds the functions to: by instructions, sizes and counts, which are the same on any machine, and never
+//! by times.
+//!
+//! Each limit is what was counted when it was set, and a few hundredths more. Whoever loses a lever exceeds one of them: without
+//! `AWS_LC_SYS_NO_JITTER_ENTROPY` the start takes 430 million instructions more, with the system's roots 17 million; without the
+//! release profile, or with another generated client of the SDK, a binary is larger; what is connected, and what is written at
+//! the same time, is counted.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use super::Bench;
+use super::figures::{Case, measured};
+use super::functions::{function, sizes};
+use super::instructions::{counted, counted_once};
+use super::services::{Behaviour, Services};
+use super::subject::Subject;
+
+/// What is limited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum What {
+    /// Instructions from the process's start until it asks for its first event, if no service can be reached.
+    StartAlone,
+    /// The same, with TLS connections made and calls answered.
+    StartConnected,
+    /// How many connections that makes: as many as the first event needs, and one more or less is wrong.
+    Connections,
+    /// Instructions for a request of 8 KiB, or for a batch of one.
+    Small,
+    /// Instructions for a request of 256 KiB, or for a batch of ten.
+    Large,
+    /// How many of ten messages are at the ledger at the same time: one more or less is wrong.
+    CallsAtOnce,
+    /// The most memory that is resident after a hundred small events, in KiB.
+    MemoryKib,
+    /// The binary's size.
+    BinaryBytes,
+    /// The zip's.
+    ZipBytes,
+}
+
+/// How many there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Limit {
+    /// So many or fewer.
+    AtMost(u64),
+    /// So many.
+    Exactly(u64),
+}
+
+/// The limits of each function.
+pub const LIMITS: [(&str, &[(What, Limit)]); 3] = [
+    (
+        "receiver",
+        &[
+            (What::StartAlone, Limit::AtMost(2_000_000)),
+            (What::StartConnected, Limit::AtMost(9_000_000)),
+            (What::Connections, Limit::Exactly(2)),
+            (What::Small, Limit::AtMost(9_000_000)),
+            (What::Large, Limit::AtMost(90_000_000)),
+            (What::MemoryKib, Limit::AtMost(9 * 1024)),
+            (What::BinaryBytes, Limit::AtMost(8_000_000)),
+            (What::ZipBytes, Limit::AtMost(4_000_000)),
+        ],
+    ),
+    (
+        "consumer",
+        &[
+            (What::StartAlone, Limit::AtMost(2_200_000)),
+            (What::StartConnected, Limit::AtMost(9_000_000)),
+            (What::Connections, Limit::Exactly(1)),
+            (What::Small, Limit::AtMost(9_000_000)),
+            (What::Large, Limit::AtMost(90_000_000)),
+            (What::CallsAtOnce, Limit::Exactly(10)),
+            (What::MemoryKib, Limit::AtMost(10 * 1024)),
+            (What::BinaryBytes, Limit::AtMost(8_000_000)),
+            (What::ZipBytes, Limit::AtMost(4_000_000)),
+        ],
+    ),
+    (
+        "housekeeper",
+        &[
+            (What::StartAlone, Limit::AtMost(2_200_000)),
+            (What::Small, Limit::AtMost(90_000_000)),
+            (What::MemoryKib, Limit::AtMost(10 * 1024)),
+            (What::BinaryBytes, Limit::AtMost(8_000_000)),
+            (What::ZipBytes, Limit::AtMost(4_000_000)),
+        ],
+    ),
+];
+
+/// What was counted, and what it may be.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Counted {
+    /// `receiver`
+    pub function: &'static str,
+    /// Of it.
+    pub what: What,
+    /// How much.
+    pub count: u64,
+    /// How much there may be.
+    pub limit: Limit,
+}
+
+impl What {
+    /// For people.
+    pub fn text(self, function: &str) -> &'static str {
+        match (self, function) {
+            (What::StartAlone, _) => "instructions until it is ready, no service in reach",
+            (What::StartConnected, _) => "the same, connected by TLS",
+            (What::Connections, _) => "connections by then",
+            (What::Small, "receiver") => "instructions for a request of 8 KiB",
+            (What::Small, "consumer") => "instructions for a batch of 1 of 8 KiB",
+            (What::Small, _) => "instructions for a run with nothing to do",
+            (What::Large, "receiver") => "instructions for a request of 256 KiB",
+            (What::Large, _) => "instructions for a batch of 10 of 8 KiB",
+            (What::CallsAtOnce, _) => "calls to the ledger at once, of 10 messages",
+            (What::MemoryKib, _) => "memory, KiB resident at most",
+            (What::BinaryBytes, _) => "binary, bytes",
+            (What::ZipBytes, _) => "zip, bytes",
+        }
+    }
+}
+
+impl Counted {
+    /// Whether it is as it may be.
+    pub fn is_fit(&self) -> bool {
+        match self.limit {
+            Limit::AtMost(most) => self.count <= most,
+            Limit::Exactly(count) => self.count == count,
+        }
+    }
+}
+
+/// Counts all that is limited of a function.
+///
+/// # Errors
+/// If the function does not do its work.
+pub fn of(bench: &Bench, name: &'static str, binary: &Path, progress: &dyn Fn(&str)) -> Result<Vec<Counted>> {
+    let subject = function(name, binary, &bench.folder, &bench.trust)?;
+    let limits = LIMITS.iter().find(|(function, _)| *function == name).map_or(&[][..], |(_, limits)| *limits);
+    let mut all = Vec::new();
+    let mut figures = None;
+    for (what, limit) in limits {
+        progress(&format!("{name}: {}", what.text(name)));
+        let count = match what {
+            What::StartAlone => {
+                counted(&unreachable(&subject), &Services::start(&bench.plain())?, &bench.folder, |_| Ok(()))?
+            }
+            What::StartConnected => {
+                counted(&subject, &Services::start(&bench.behaviour())?, &bench.folder, |_| Ok(()))?
+            }
+            What::Small | What::Large => {
+                let case = case(bench, &subject, *what)?;
+                counted_once(&subject, &Services::start(&bench.plain())?, &bench.folder, |running| {
+                    running.invoke(&case.event, case.is_right).map(|_| ())
+                })?
+            }
+            What::Connections | What::MemoryKib => {
+                let case = case(bench, &subject, What::Small)?;
+                let figures = match &mut figures {
+                    Some(figures) => figures,
+                    None => figures.insert(measured(&[case], 1, &bench.folder, &|_| ())?.remove(0)),
+                };
+                if *what == What::MemoryKib { figures.peak_kib } else { figures.connections[0] as u64 }
+            }
+            What::CallsAtOnce => {
+                let mut case = case(bench, &subject, What::Large)?;
+                case.behaviour = Behaviour { ledger_latency: LATENCY, ..bench.plain() };
+                measured(&[case], 1, &bench.folder, &|_| ())?.remove(0).calls_at_once as u64
+            }
+            What::BinaryBytes => sizes(binary)?.binary_bytes,
+            What::ZipBytes => sizes(binary)?.zip_bytes,
+        };
+        all.push(Counted { function: name, what: *what, count, limit: *limit });
+    }
+    Ok(all)
+}
+
+/// So long that ten calls must meet, if they are made at the same time.
+const LATENCY: Duration = Duration::from_millis(20);
+/// How many invocations there are before memory is read.
+const INVOCATIONS: usize = 100;
+
+fn case(bench: &Bench, subject: &Subject, what: What) -> Result<Case> {
+    let (event, is_right) = work(bench, &subject.name, what == What::Large)?;
+    Ok(Case { subject: subject.clone(), event, is_right, behaviour: bench.behaviour(), invocations: INVOCATIONS })
+}
+
+/// A function's small or large event, and what answer is right.
+fn work(bench: &Bench, function: &str, is_large: bool) -> Result<(bytes::Bytes, fn(&[u8]) -> bool)> {
+    Ok(match (function, is_large) {
+        ("receiver", false) => (bench.work.request(8 << 10, "72d3162e")?, is_accepted),
+        ("receiver", true) => (bench.work.request(256 << 10, "72d3162e")?, is_accepted),
+        ("consumer", false) => (bench.work.batch(1, 8 << 10, "72d3162e")?, has_no_failures),
+        ("consumer", true) => (bench.work.batch(10, 8 << 10, "72d3162e")?, has_no_failures),
+        _ => (bench.work.errands(), is_done),
+    })
+}
+
+/// The receiver's answer to what it accepts.
+pub fn is_accepted(answer: &[u8]) -> bool {
+    answer.starts_with(br#"{"statusCode":200"#)
+}
+
+/// The consumer's answer if each event has landed.
+pub fn has_no_failures(answer: &[u8]) -> bool {
+    answer == br#"{"batchItemFailures":[]}"#
+}
+
+/// The housekeeper's answer.
+pub fn is_done(answer: &[u8]) -> bool {
+    answer == b"null"
+}
+
+/// A subject that finds nobody where its services should be.
+fn unreachable(subject: &Subject) -> Subject {
+    let mut subject = subject.clone();
+    let nobody = |service: &str| (format!("AWS_ENDPOINT_URL_{service}"), "http://127.0.0.1:1".to_owned());
+    subject.variables.extend(["SQS", "SSM", "DYNAMODB", "S3", "EVENTBRIDGE"].map(nobody));
+    subject
+}
+
+/// The binaries that are limited, of a folder.
+pub fn binary(folder: &Path, function: &str) -> PathBuf {
+    folder.join(function)
+}

@@ -1,0 +1,1 @@
+//! What more and larger events cost.
