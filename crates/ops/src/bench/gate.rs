@@ -157,7 +157,7 @@ pub fn of(bench: &Bench, name: &'static str, binary: &Path, progress: &dyn Fn(&s
             }
             What::Small | What::Large => {
                 let case = case(bench, &subject, *what)?;
-                counted_once(&subject, &Services::start(&bench.plain())?, &bench.folder, |running| {
+                counted_once(&subject, &Services::start(&bench.plain())?, &bench.folder, TIMES, |running| {
                     running.invoke(&case.event, case.is_right).map(|_| ())
                 })?
             }
@@ -184,6 +184,8 @@ pub fn of(bench: &Bench, name: &'static str, binary: &Path, progress: &dyn Fn(&s
 
 /// So long that ten calls must meet, if they are made at the same time.
 const LATENCY: Duration = Duration::from_millis(20);
+/// How often an event is handled to count what it takes.
+const TIMES: u32 = 10;
 /// How many invocations there are before memory is read.
 const INVOCATIONS: usize = 100;
 

@@ -57,7 +57,7 @@ pub fn counted(
         .with_context(|| format!("callgrind says no count: {said}"))
 }
 
-/// What doing a thing once more takes: of eleven times and one, a tenth of the difference.
+/// What doing a thing once more takes: it is done once, and then once and so many times more.
 ///
 /// # Errors
 /// As [`counted`].
@@ -65,12 +65,9 @@ pub fn counted_once(
     subject: &Subject,
     services: &Services,
     folder: &Path,
+    more_times: u32,
     thing: impl Fn(&Running) -> Result<()>,
 ) -> Result<u64> {
-    let times =
-        |times: usize| counted(subject, services, folder, |running| (0..times).try_for_each(|_| thing(running)));
-    Ok(times(TIMES + 1)?.saturating_sub(times(1)?) / TIMES as u64)
+    let times = |times: u32| counted(subject, services, folder, |running| (0..times).try_for_each(|_| thing(running)));
+    Ok(times(1 + more_times)?.saturating_sub(times(1)?) / u64::from(more_times.max(1)))
 }
-
-/// How often a thing is done to count it.
-const TIMES: usize = 10;

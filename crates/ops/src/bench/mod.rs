@@ -15,6 +15,8 @@
 //! | [`instructions`] | instructions, counted by callgrind |
 //! | [`gate`] | the limits that CI holds them to |
 //! | [`growth`] | what more and larger events cost |
+//! | [`chart`] | that, drawn |
+//! | [`machine`] | where it was measured |
 
 pub mod server;
 pub mod certificate;
@@ -28,6 +30,8 @@ pub mod figures;
 pub mod instructions;
 pub mod gate;
 pub mod growth;
+pub mod chart;
+pub mod machine;
 
 use std::fs;
 use std::path::PathBuf;
@@ -75,6 +79,12 @@ impl Bench {
 
     /// The same without TLS.
     pub fn plain(&self) -> Behaviour {
-        Behaviour { tls: None, secret: SECRET.to_owned(), ledger: Ledger::Vacant, ledger_latency: Duration::ZERO }
+        Behaviour {
+            tls: None,
+            secret: SECRET.to_owned(),
+            ledger: Ledger::Vacant,
+            ledger_latency: Duration::ZERO,
+            queue: None,
+        }
     }
 }

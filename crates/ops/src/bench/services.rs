@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,8 @@ pub struct Behaviour {
     pub ledger: Ledger,
     /// How long a call to the ledger takes, at least.
     pub ledger_latency: Duration,
+    /// Where messages go that are put into the queue; without it, nowhere.
+    pub queue: Option<Sender<String>>,
 }
 
 /// The services, until this process ends.
@@ -108,7 +111,7 @@ fn answer(request: Request, behaviour: &Behaviour, seen: &Seen) -> Answer {
     let operation = operation.map_or_else(|| format!("S3 {}", request.method), str::to_owned);
     let (status, body) = match operation.as_str() {
         "GetParameters" | "GetParameter" => (200, parameters(&request.body, &behaviour.secret)),
-        "SendMessage" => (200, sent(&request.body)),
+        "SendMessage" => (200, sent(&request.body, behaviour.queue.as_ref())),
         "PutItem" if behaviour.ledger == Ledger::Completed => (400, refusal(&request.body)),
         "PutEvents" => (200, json!({ "FailedEntryCount": 0, "Entries": [{ "EventId": MESSAGE_ID }] })),
         "Query" => (200, json!({ "Items": [], "Count": 0, "ScannedCount": 0 })),
@@ -145,9 +148,13 @@ fn parameters(asked: &[u8], secret: &str) -> Value {
 }
 
 /// With the digest that JavaScript's SDK compares.
-fn sent(message: &[u8]) -> Value {
+fn sent(message: &[u8], queue: Option<&Sender<String>>) -> Value {
     let message: Value = serde_json::from_slice(message).unwrap_or_default();
     let body = message.get("MessageBody").and_then(Value::as_str).unwrap_or_default();
+    if let Some(queue) = queue {
+        // Whoever has stopped listening wants none.
+        let _ = queue.send(body.to_owned());
+    }
     json!({ "MessageId": MESSAGE_ID, "MD5OfMessageBody": hex::encode(Md5::digest(body)) })
 }
 

@@ -107,9 +107,14 @@ impl Work {
     /// If they cannot be signed.
     pub fn batch(&self, messages: usize, bytes: usize, id: &str) -> Result<Bytes> {
         let body = self.body(bytes);
-        let record = |number: usize| -> Result<Value> {
-            let message = self.message(body.clone(), &format!("{id}-{number}"))?;
-            Ok(json!({
+        let message = |number| self.message(body.clone(), &format!("{id}-{number}"));
+        Ok(self.batch_of((0..messages).map(message).collect::<Result<_>>()?))
+    }
+
+    /// A batch of these messages.
+    pub fn batch_of(&self, messages: Vec<String>) -> Bytes {
+        let record = |(number, message): (usize, String)| {
+            json!({
                 "messageId": format!("059f36b4-87a3-44ab-83d2-66197583{number:04}"),
                 "receiptHandle": "AQEBwJnKyrHigUMZj6rYigCgxlaS3SLy0a",
                 "body": message,
@@ -125,10 +130,10 @@ impl Work {
                 "eventSource": "aws:sqs",
                 "eventSourceARN": "arn:aws:sqs:eu-central-1:123456789012:deliveries",
                 "awsRegion": "eu-central-1",
-            }))
+            })
         };
-        let records = (0..messages).map(record).collect::<Result<Vec<_>>>()?;
-        Ok(serde_json::to_vec(&json!({ "Records": records }))?.into())
+        let records: Vec<Value> = messages.into_iter().enumerate().map(record).collect();
+        json!({ "Records": records }).to_string().into()
     }
 
     /// What the receiver makes of a request, by the code that it runs.
