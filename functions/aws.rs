@@ -3,6 +3,7 @@
 //! The SDK's own defaults look for credentials in files and on the network and bring a second HTTP client: all of it
 //! start time and size that a Lambda function has no use for.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
@@ -19,7 +20,7 @@ use aws_types::sdk_config::StalledStreamProtectionConfig;
 use crate::environment::Environment;
 
 /// A connection within a region is made in a few milliseconds; one that takes longer is tried anew.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// One try of a call.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(2500);
 /// All tries of a call, within every function's time-out.
@@ -68,7 +69,44 @@ fn tls_context(environment: &mut Environment) -> TlsContext {
     TlsContext::builder().with_trust_store(trust_store).build().unwrap_or_default()
 }
 
-/// The configuration for every client of this function. `AWS_ENDPOINT_URL`, where it is set, leads them to a local stack.
+/// Where a service is, if that is not where AWS has it: by the SDKs' variables, `AWS_ENDPOINT_URL_SSM` of one service, and
+/// `AWS_ENDPOINT_URL` of all, which leads them to a local stack.
+pub fn endpoint(service: &str) -> Option<String> {
+    let set = |name: &str| std::env::var(name).ok().filter(|url| !url.is_empty());
+    set(&format!("AWS_ENDPOINT_URL_{service}")).or_else(|| set("AWS_ENDPOINT_URL"))
+}
+
+/// DynamoDB's client.
+pub fn dynamodb(configuration: &SdkConfig) -> aws_sdk_dynamodb::Client {
+    let mut own = aws_sdk_dynamodb::config::Builder::from(configuration);
+    own.set_endpoint_url(endpoint("DYNAMODB"));
+    aws_sdk_dynamodb::Client::from_conf(own.build())
+}
+
+/// SQS's client. It is made when it is first used: that takes a million instructions, and the consumer seldom needs it.
+#[derive(Debug, Clone)]
+pub struct Sqs {
+    configuration: SdkConfig,
+    client: Arc<OnceLock<aws_sdk_sqs::Client>>,
+}
+
+impl Sqs {
+    /// None is made yet.
+    pub fn new(configuration: &SdkConfig) -> Sqs {
+        Sqs { configuration: configuration.clone(), client: Arc::default() }
+    }
+
+    /// The client.
+    pub fn client(&self) -> &aws_sdk_sqs::Client {
+        self.client.get_or_init(|| {
+            let mut own = aws_sdk_sqs::config::Builder::from(&self.configuration);
+            own.set_endpoint_url(endpoint("SQS"));
+            aws_sdk_sqs::Client::from_conf(own.build())
+        })
+    }
+}
+
+/// The configuration for every client of this function, without where services are: see [`endpoint`].
 pub fn configuration(environment: &mut Environment) -> SdkConfig {
     let credentials = Credentials::new(
         environment.variable("AWS_ACCESS_KEY_ID"),
@@ -82,7 +120,7 @@ pub fn configuration(environment: &mut Environment) -> SdkConfig {
         .operation_attempt_timeout(ATTEMPT_TIMEOUT)
         .operation_timeout(OPERATION_TIMEOUT)
         .build();
-    let mut configuration = SdkConfig::builder()
+    SdkConfig::builder()
         .behavior_version(aws_sdk_sqs::config::BehaviorVersion::latest())
         .region(Region::new(environment.variable("AWS_REGION")))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
@@ -95,7 +133,6 @@ pub fn configuration(environment: &mut Environment) -> SdkConfig {
         .sleep_impl(TokioSleep::new())
         .retry_config(RetryConfig::standard().with_initial_backoff(Duration::from_millis(50)))
         .timeout_config(timeouts)
-        .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
-    configuration.set_endpoint_url(std::env::var("AWS_ENDPOINT_URL").ok().filter(|url| !url.is_empty()));
-    configuration.build()
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .build()
 }

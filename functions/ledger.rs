@@ -12,6 +12,7 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, CancellationReason, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
 };
+use aws_smithy_types::retry::RetryConfig;
 use thiserror::Error;
 use wharf_webhook::clock::UnixSeconds;
 use wharf_webhook::delivery::Envelope;
@@ -110,6 +111,21 @@ impl Ledger {
     /// The ledger in this table.
     pub fn new(client: aws_sdk_dynamodb::Client, table: String) -> Ledger {
         Ledger { client, table }
+    }
+
+    /// Makes a connection before a message needs one: at a function's start, when a processor is all its own. If that fails, the
+    /// first message makes its own.
+    pub async fn connect(&self) {
+        // Of a record that never is: half a read unit.
+        let key = RecordKey { event: "connection".to_owned(), body: "connection".to_owned() };
+        let call = self.client.get_item().table_name(&self.table).consistent_read(false);
+        let call = call.key(table::PARTITION_KEY, text(&key.event)).key(table::SORT_KEY, text(&key.body));
+        let own = aws_sdk_dynamodb::Config::builder()
+            .timeout_config(aws::timeouts(aws::CONNECT_TIMEOUT))
+            .retry_config(RetryConfig::disabled());
+        if let Err(error) = call.customize().config_override(own).send().await {
+            tracing::debug!("no connection to DynamoDB yet: {}", aws::cause(&error));
+        }
     }
 
     /// The record of a key.

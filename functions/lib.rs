@@ -8,8 +8,9 @@
 //! | [`consumer`] | takes deliveries from the queue and has each event processed once |
 //! | [`housekeeper`] | each minute, sends what is due again |
 //!
-//! what they share: [`queue`], [`bodies`], [`spool`], [`ledger`], and the way to addresses that are not AWS's, [`web`]; what they
-//! report: [`metrics`]; and what all need to start: [`process`], [`environment`], [`aws`].
+//! what they share: [`queue`], [`bodies`], [`spool`], [`ledger`]; what those are in: [`bucket`], [`parameters`], and how services are
+//! called that have no client here: [`service`]; the way to addresses that are not AWS's, [`web`]; what they report: [`metrics`]; and
+//! what all need to start: [`process`], [`environment`], [`aws`].
 //!
 //! Modules of one function do not use another's. What they must agree on is in the core, `wharf-webhook`.
 
@@ -20,6 +21,9 @@ pub mod queue;
 pub mod bodies;
 pub mod spool;
 pub mod ledger;
+pub mod bucket;
+pub mod parameters;
+pub mod service;
 pub mod web;
 pub mod metrics;
 pub mod process;

@@ -6,11 +6,12 @@ use aws_sdk_sqs::error::ProvideErrorMetadata;
 use aws_sdk_sqs::operation::send_message::builders::SendMessageFluentBuilder;
 use aws_sdk_sqs::types::{
     ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, MessageSystemAttributeNameForSends,
-    MessageSystemAttributeValue,
+    MessageSystemAttributeValue, QueueAttributeName,
 };
+use aws_smithy_types::retry::RetryConfig;
 use thiserror::Error;
 
-use crate::aws;
+use crate::aws::{self, Sqs};
 
 /// How many entries one call takes.
 const SQS_BATCH_MAX: usize = 10;
@@ -18,7 +19,7 @@ const SQS_BATCH_MAX: usize = 10;
 /// The queue of deliveries.
 #[derive(Debug, Clone)]
 pub struct Queue {
-    client: aws_sdk_sqs::Client,
+    sqs: Sqs,
     url: String,
 }
 
@@ -53,8 +54,21 @@ const REFUSALS: [&str; 4] =
 
 impl Queue {
     /// The queue at this URL.
-    pub fn new(client: aws_sdk_sqs::Client, url: String) -> Queue {
-        Queue { client, url }
+    pub fn new(sqs: Sqs, url: String) -> Queue {
+        Queue { sqs, url }
+    }
+
+    /// Makes a connection before a message needs one: at a function's start, when a processor is all its own. If that fails, the
+    /// first message makes its own.
+    pub async fn connect(&self) {
+        let call =
+            self.sqs.client().get_queue_attributes().queue_url(&self.url).attribute_names(QueueAttributeName::QueueArn);
+        let own = aws_sdk_sqs::Config::builder()
+            .timeout_config(aws::timeouts(aws::CONNECT_TIMEOUT))
+            .retry_config(RetryConfig::disabled());
+        if let Err(error) = call.customize().config_override(own).send().await {
+            tracing::debug!("no connection to SQS yet: {}", aws::cause(&error));
+        }
     }
 
     /// Puts a message into the queue and returns SQS's id for it, which is the acknowledgement. `endpoint` is the message
@@ -87,7 +101,7 @@ impl Queue {
     }
 
     fn sending(&self, message: String, endpoint: &str) -> SendMessageFluentBuilder {
-        self.client.send_message().queue_url(&self.url).message_group_id(endpoint).message_body(message)
+        self.sqs.client().send_message().queue_url(&self.url).message_group_id(endpoint).message_body(message)
     }
 
     /// Hides messages that were received, each by its receipt handle, for some seconds more from now on.
@@ -106,7 +120,8 @@ impl Queue {
             });
             let entries: Result<Vec<_>, _> = entries.collect();
             let entries = entries.map_err(|error| unavailable(error.to_string()))?;
-            let call = self.client.change_message_visibility_batch().queue_url(&self.url).set_entries(Some(entries));
+            let call =
+                self.sqs.client().change_message_visibility_batch().queue_url(&self.url).set_entries(Some(entries));
             let answer = call.send().await.map_err(|error| unavailable(aws::cause(&error)))?;
             if let Some(failed) = answer.failed().first() {
                 return Err(unavailable(format!("{} {}", failed.code(), failed.message().unwrap_or_default())));
@@ -127,7 +142,7 @@ impl Queue {
             });
             let entries: Result<Vec<_>, _> = entries.collect();
             let entries = entries.map_err(|error| unavailable(error.to_string()))?;
-            let call = self.client.delete_message_batch().queue_url(&self.url).set_entries(Some(entries));
+            let call = self.sqs.client().delete_message_batch().queue_url(&self.url).set_entries(Some(entries));
             let answer = call.send().await.map_err(|error| unavailable(aws::cause(&error)))?;
             if let Some(failed) = answer.failed().first() {
                 return Err(unavailable(format!("{} {}", failed.code(), failed.message().unwrap_or_default())));

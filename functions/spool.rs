@@ -11,32 +11,31 @@
 
 use std::time::Duration;
 
-use aws_sdk_s3::error::SdkError;
-use aws_sdk_s3::primitives::ByteStream;
+use aws_types::SdkConfig;
+use bytes::Bytes;
 use thiserror::Error;
 use wharf_webhook::clock::UnixSeconds;
 use wharf_webhook::delivery::Delivery;
 
-use crate::aws;
+use crate::bucket::{Bucket, BucketUnavailable, Object};
 
 /// What all keys of the spool begin with.
 const PREFIX: &str = "spool/";
 const NEW: &str = "spool/new/";
 const REFUSED: &str = "spool/refused/";
+/// Of its objects.
+const CONTENT_TYPE: &str = "application/cloudevents+json";
 
 /// The spool, in the bucket of bodies.
 #[derive(Debug, Clone)]
 pub struct Spool {
-    client: aws_sdk_s3::Client,
-    bucket: String,
+    bucket: Bucket,
 }
 
 /// A message is not known to be in the spool, or could not be read or taken from there.
 #[derive(Debug, Error)]
-#[error("the spool: S3: {cause}")]
-pub struct SpoolUnavailable {
-    cause: String,
-}
+#[error("the spool: {0}")]
+pub struct SpoolUnavailable(#[from] BucketUnavailable);
 
 /// An object of the spool.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,8 +70,8 @@ impl Entry {
 
 impl Spool {
     /// The spool in this bucket.
-    pub fn new(client: aws_sdk_s3::Client, bucket: String) -> Spool {
-        Spool { client, bucket }
+    pub fn new(configuration: &SdkConfig, bucket: String) -> Spool {
+        Spool { bucket: Bucket::new(configuration, bucket) }
     }
 
     /// Stores the message of a delivery, within `time`.
@@ -81,10 +80,8 @@ impl Spool {
     /// If S3 does not acknowledge it; it may be stored all the same.
     pub async fn put(&self, delivery: &Delivery, message: String, time: Duration) -> Result<(), SpoolUnavailable> {
         let (endpoint, digest, arrival_id) = (delivery.endpoint(), delivery.body_digest(), delivery.arrival_id());
-        let call = self.client.put_object().bucket(&self.bucket).key(format!("{NEW}{endpoint}/{digest}/{arrival_id}"));
-        let call = call.content_type("application/cloudevents+json").body(ByteStream::from(message.into_bytes()));
-        let limits = aws_sdk_s3::Config::builder().timeout_config(aws::timeouts(time));
-        call.customize().config_override(limits).send().await.map(|_| ()).map_err(unavailable)
+        let key = format!("{NEW}{endpoint}/{digest}/{arrival_id}");
+        Ok(self.bucket.put(&key, CONTENT_TYPE, Bytes::from(message), None, Some(time)).await?)
     }
 
     /// What is in the spool, up to a thousand objects from `start` on.
@@ -92,13 +89,9 @@ impl Spool {
     /// # Errors
     /// If S3 does not say.
     pub async fn page(&self, start: Option<String>) -> Result<Page, SpoolUnavailable> {
-        let call = self.client.list_objects_v2().bucket(&self.bucket).prefix(PREFIX).set_continuation_token(start);
-        let listed = call.send().await.map_err(unavailable)?;
-        let entry = |object: &aws_sdk_s3::types::Object| {
-            let stored_at = object.last_modified().map_or(0, |stored_at| stored_at.secs());
-            Some(Entry { key: object.key()?.to_owned(), stored_at: UnixSeconds(stored_at) })
-        };
-        Ok(Page { entries: listed.contents().iter().filter_map(entry).collect(), next: listed.next_continuation_token })
+        let listed = self.bucket.list(PREFIX, start.as_deref()).await?;
+        let entry = |Object { key, stored_at }| Entry { key, stored_at };
+        Ok(Page { entries: listed.objects.into_iter().map(entry).collect(), next: listed.next })
     }
 
     /// The message that an object holds; `None` if it is there no more.
@@ -106,11 +99,7 @@ impl Spool {
     /// # Errors
     /// If S3 does not say.
     pub async fn get(&self, entry: &Entry) -> Result<Option<Vec<u8>>, SpoolUnavailable> {
-        match self.client.get_object().bucket(&self.bucket).key(&entry.key).send().await {
-            Ok(object) => Ok(Some(object.body.collect().await.map_err(unavailable)?.to_vec())),
-            Err(SdkError::ServiceError(error)) if error.err().is_no_such_key() => Ok(None),
-            Err(error) => Err(unavailable(error)),
-        }
+        Ok(self.bucket.get(&entry.key).await?)
     }
 
     /// Notes that the queue has refused an object: it is stored under its other name, and then taken away under the first.
@@ -119,8 +108,7 @@ impl Spool {
     /// If S3 does not acknowledge it; then the object may be there under both names, which is harmless.
     pub async fn note_refusal(&self, entry: &Entry, message: Vec<u8>) -> Result<(), SpoolUnavailable> {
         let key = entry.key.replacen(NEW, REFUSED, 1);
-        let call = self.client.put_object().bucket(&self.bucket).key(key).body(ByteStream::from(message));
-        call.send().await.map_err(unavailable)?;
+        self.bucket.put(&key, CONTENT_TYPE, Bytes::from(message), None, None).await?;
         self.remove(entry).await
     }
 
@@ -129,13 +117,8 @@ impl Spool {
     /// # Errors
     /// If S3 does not acknowledge it; then it is sent once more.
     pub async fn remove(&self, entry: &Entry) -> Result<(), SpoolUnavailable> {
-        let call = self.client.delete_object().bucket(&self.bucket).key(&entry.key);
-        call.send().await.map(|_| ()).map_err(unavailable)
+        Ok(self.bucket.delete(&entry.key).await?)
     }
-}
-
-fn unavailable<E: std::error::Error + Send + Sync + 'static>(error: E) -> SpoolUnavailable {
-    SpoolUnavailable { cause: aws::cause(&error) }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Addresses that are not AWS's: keys that senders publish, and our own front door. Nothing here follows a redirect, waits
 //! long, or reads much. `HTTPS_PROXY` is honoured, for functions in a network of their own.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use aws_smithy_http_client::proxy::ProxyConfig;
@@ -16,7 +17,8 @@ use http_body_util::{BodyExt, Limited};
 /// A way to addresses that are not AWS's.
 #[derive(Debug)]
 pub struct Web {
-    connector: Connector,
+    /// Made for the first address: the system's roots, which it trusts, take long to read.
+    connector: OnceLock<Connector>,
 }
 
 /// A request.
@@ -35,12 +37,17 @@ pub struct Outgoing<'a> {
 impl Web {
     /// A way that has no connection yet.
     pub fn new() -> Web {
-        let connector = Connector::builder()
-            .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-            .tls_context(TlsContext::default())
-            .proxy_config(ProxyConfig::from_env())
-            .build();
-        Web { connector }
+        Web { connector: OnceLock::new() }
+    }
+
+    fn connector(&self) -> &Connector {
+        self.connector.get_or_init(|| {
+            Connector::builder()
+                .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+                .tls_context(TlsContext::default())
+                .proxy_config(ProxyConfig::from_env())
+                .build()
+        })
     }
 
     /// The answer to a request, if it comes within `time` and its body has at most `bytes_max` bytes.
@@ -61,7 +68,7 @@ impl Web {
         let request = request.body(body).map_err(|error| error.to_string())?;
         let request = HttpRequest::try_from(request).map_err(|error| error.to_string())?;
         let answered = async {
-            let answer = self.connector.call(request).await.map_err(|error| format!("{error:?}"))?;
+            let answer = self.connector().call(request).await.map_err(|error| format!("{error:?}"))?;
             let status = answer.status().as_u16();
             let body = Limited::new(answer.into_body(), bytes_max).collect().await;
             let body = body.map_err(|error| error.to_string())?.to_bytes().to_vec();

@@ -11,7 +11,7 @@ use wharf_webhook::message::OtherBody;
 use super::HandlerError;
 use super::effects::{Effects, EffectsTooLarge};
 use super::event_bus::EventBusError;
-use crate::bodies::BodiesUnavailable;
+use crate::bucket::BucketUnavailable;
 use crate::ledger::EffectsRefused;
 
 /// Why an attempt failed.
@@ -54,7 +54,7 @@ pub enum AttemptError {
     OtherBody(#[from] OtherBody),
     /// The body could not be fetched.
     #[error("its body cannot be fetched: {0}")]
-    BodiesUnavailable(#[from] BodiesUnavailable),
+    BodiesUnavailable(#[from] BucketUnavailable),
 }
 
 impl AttemptError {

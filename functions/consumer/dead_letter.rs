@@ -3,12 +3,12 @@
 use aws_sdk_sqs::types::MessageAttributeValue;
 use thiserror::Error;
 
-use crate::aws;
+use crate::aws::{self, Sqs};
 
 /// The dead-letter queue.
 #[derive(Debug)]
 pub struct DeadLetterQueue {
-    client: aws_sdk_sqs::Client,
+    sqs: Sqs,
     url: String,
 }
 
@@ -21,8 +21,8 @@ pub struct DeadLetterError {
 
 impl DeadLetterQueue {
     /// The queue at this URL.
-    pub fn new(client: aws_sdk_sqs::Client, url: String) -> DeadLetterQueue {
-        DeadLetterQueue { client, url }
+    pub fn new(sqs: Sqs, url: String) -> DeadLetterQueue {
+        DeadLetterQueue { sqs, url }
     }
 
     /// Puts a message there, unchanged, with the reason as its attribute `reason`.
@@ -38,7 +38,7 @@ impl DeadLetterQueue {
             .map_err(|error| cause(error.to_string()))?;
         // SQS takes no message without text, and an empty one can reach us only by another way than SQS.
         let body = if body.is_empty() { " " } else { body };
-        let call = self.client.send_message().queue_url(&self.url).message_body(body);
+        let call = self.sqs.client().send_message().queue_url(&self.url).message_body(body);
         let sent = call.message_attributes("reason", reason).send().await;
         sent.map(|_| ()).map_err(|error| cause(aws::cause(&error)))
     }

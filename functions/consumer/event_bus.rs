@@ -3,12 +3,11 @@
 //! An event goes there at least once: a worker may die after EventBridge took it and before the ledger knows. So it carries
 //! its key and replay number, by which the next one can tell repetitions.
 
-use aws_sdk_eventbridge::error::ProvideErrorMetadata;
-use aws_sdk_eventbridge::primitives::DateTime;
-use aws_sdk_eventbridge::types::PutEventsRequestEntry;
+use aws_sdk_sqs::error::ProvideErrorMetadata;
+use aws_types::SdkConfig;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use thiserror::Error;
 use wharf_webhook::delivery::{Delivery, Envelope};
@@ -16,6 +15,7 @@ use wharf_webhook::ledger::Record;
 use wharf_webhook::message::{Carried, Referring};
 
 use crate::aws;
+use crate::service::Service;
 
 /// What `source` begins with; the endpoint's name follows. A rule matches one endpoint by the whole, or all by the prefix.
 const SOURCE_PREFIX: &str = "wharf.";
@@ -27,7 +27,7 @@ const DETAIL_TYPE_CHARACTERS_MAX: usize = 128;
 /// The stack's event bus.
 #[derive(Debug, Clone)]
 pub struct EventBus {
-    client: aws_sdk_eventbridge::Client,
+    service: Service,
     name: String,
     bucket: String,
 }
@@ -47,6 +47,37 @@ pub enum EventBusError {
         /// What EventBridge said.
         cause: String,
     },
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct PutEvents<'a> {
+    entries: [Entry<'a>; 1],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Entry<'a> {
+    event_bus_name: &'a str,
+    source: String,
+    detail_type: String,
+    /// Seconds since 1970.
+    time: i64,
+    detail: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Put {
+    entries: Vec<PutEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct PutEntry {
+    event_id: Option<String>,
+    error_code: Option<String>,
+    error_message: Option<String>,
 }
 
 /// What a rule's target gets as `detail`.
@@ -82,8 +113,8 @@ enum Content<'a> {
 
 impl EventBus {
     /// The bus of this name; large bodies are in `bucket`.
-    pub fn new(client: aws_sdk_eventbridge::Client, name: String, bucket: String) -> EventBus {
-        EventBus { client, name, bucket }
+    pub fn new(configuration: &SdkConfig, name: String, bucket: String) -> EventBus {
+        EventBus { service: Service::new(configuration, "events", "EVENTBRIDGE"), name, bucket }
     }
 
     /// Puts an event on the bus. `record` is the claim under which that happens.
@@ -95,22 +126,24 @@ impl EventBus {
         let refused = |cause: String| EventBusError::Refused { cause };
         let detail = self.detail(carried, record).map_err(|error| refused(error.to_string()))?;
         let event_type = envelope.event_type().map_or(UNTYPED, |stated| &stated.text);
-        let entry = PutEventsRequestEntry::builder()
-            .event_bus_name(&self.name)
-            .source(format!("{SOURCE_PREFIX}{}", envelope.endpoint()))
-            .detail_type(event_type.chars().take(DETAIL_TYPE_CHARACTERS_MAX).collect::<String>())
-            .time(DateTime::from_millis(envelope.received_at().0))
-            .detail(detail)
-            .build();
-        let answer = self.client.put_events().entries(entry).send().await;
-        let answer = answer.map_err(|error| match error.as_service_error().and_then(ProvideErrorMetadata::code) {
+        let entry = Entry {
+            event_bus_name: &self.name,
+            source: format!("{SOURCE_PREFIX}{}", envelope.endpoint()),
+            detail_type: event_type.chars().take(DETAIL_TYPE_CHARACTERS_MAX).collect(),
+            time: envelope.received_at().seconds().0,
+            detail,
+        };
+        let question =
+            serde_json::to_string(&PutEvents { entries: [entry] }).map_err(|error| refused(error.to_string()))?;
+        let answer: Result<Put, _> = self.service.ask("AWSEvents.PutEvents", question).await;
+        let answer = answer.map_err(|error| match error.code() {
             Some("ValidationException") => refused(aws::cause(&error)),
             _ => EventBusError::Unavailable { cause: aws::cause(&error) },
         })?;
         // A call that succeeds may have put nothing: each entry has its own outcome.
-        let Some(entry) = answer.entries().first().filter(|entry| entry.event_id().is_none()) else { return Ok(()) };
-        let code = entry.error_code().unwrap_or("an error without a code");
-        let cause = format!("{code}: {}", entry.error_message().unwrap_or_default());
+        let Some(entry) = answer.entries.first().filter(|entry| entry.event_id.is_none()) else { return Ok(()) };
+        let code = entry.error_code.as_deref().unwrap_or("an error without a code");
+        let cause = format!("{code}: {}", entry.error_message.as_deref().unwrap_or_default());
         match code {
             "MalformedDetail" | "InvalidArgument" | "InvalidArgumentException" | "ValidationException" => {
                 Err(refused(cause))

@@ -33,7 +33,7 @@ use self::batch::Consumer;
 use self::dead_letter::DeadLetterQueue;
 pub use self::effects::Effects;
 use self::event_bus::EventBus;
-use crate::aws;
+use crate::aws::{self, Sqs};
 use crate::bodies::Bodies;
 use crate::environment::Environment;
 use crate::ledger::Ledger;
@@ -122,14 +122,16 @@ where
     let configuration = aws::configuration(&mut environment);
     let endpoints = environment.complete(endpoints)?;
 
-    let sqs = aws_sdk_sqs::Client::new(&configuration);
-    let event_bridge = aws_sdk_eventbridge::Client::new(&configuration);
+    let ledger = Ledger::new(aws::dynamodb(&configuration), table);
+    // What the first message needs is there before it.
+    ledger.connect().await;
+    let sqs = Sqs::new(&configuration);
     let consumer = Consumer {
         endpoints,
-        ledger: Ledger::new(aws_sdk_dynamodb::Client::new(&configuration), table),
+        ledger,
         queue: Queue::new(sqs.clone(), queue_url),
-        event_bus: EventBus::new(event_bridge, event_bus, bucket.clone()),
-        bodies: Bodies::new(aws_sdk_s3::Client::new(&configuration), bucket),
+        event_bus: EventBus::new(&configuration, event_bus, bucket.clone()),
+        bodies: Bodies::new(&configuration, bucket),
         dead_letters: DeadLetterQueue::new(sqs, dead_letter_queue_url),
         metrics: Metrics::new(&stage),
         handler,

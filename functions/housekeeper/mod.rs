@@ -22,10 +22,11 @@ use wharf_webhook::clock::UnixMillis;
 use self::drain::Drain;
 use self::errands::Errands;
 use self::probe::Probe;
-use crate::aws;
+use crate::aws::{self, Sqs};
 use crate::environment::Environment;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
+use crate::parameters::Parameters;
 use crate::process::{self, now};
 use crate::queue::Queue;
 use crate::spool::Spool;
@@ -67,13 +68,13 @@ async fn serve() -> Result<(), lambda_runtime::Error> {
     let configuration = aws::configuration(&mut environment);
     environment.complete(Some(()))?;
 
-    let ledger = Ledger::new(aws_sdk_dynamodb::Client::new(&configuration), table);
-    let queue = Queue::new(aws_sdk_sqs::Client::new(&configuration), queue_url);
-    let spool = Spool::new(aws_sdk_s3::Client::new(&configuration), bucket);
+    let ledger = Ledger::new(aws::dynamodb(&configuration), table);
+    let queue = Queue::new(Sqs::new(&configuration), queue_url);
+    let spool = Spool::new(&configuration, bucket);
     let metrics = Metrics::new(&stage);
     let drain = Drain { spool, queue: queue.clone(), ledger: ledger.clone(), metrics: metrics.clone(), now };
     let errands = Errands { ledger, queue, metrics, now };
-    let probe = Probe { ssm: aws_sdk_ssm::Client::new(&configuration), web: Web::new(), public_url, stage, now };
+    let probe = Probe { parameters: Parameters::new(&configuration), web: Web::new(), public_url, stage, now };
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Invocation>| -> Result<(), lambda_runtime::Error> {
         let deadline = UnixMillis(i64::try_from(event.context.deadline).unwrap_or(i64::MAX));
         match event.payload.task {

@@ -3,8 +3,6 @@
 
 use std::time::Duration;
 
-use aws_sdk_ssm::error::SdkError;
-use aws_sdk_ssm::types::ParameterType;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -19,6 +17,7 @@ use wharf_webhook::secret::{SecretError, Secrets};
 use wharf_webhook::signature::signing::{self, Outgoing, SigningError};
 
 use crate::aws;
+use crate::parameters::Parameters;
 use crate::web::{self, Web};
 
 /// How much of an answer is read, in bytes.
@@ -30,7 +29,7 @@ const ID: HeaderName = HeaderName::from_static("webhook-id");
 #[derive(Debug)]
 pub struct Probe {
     /// Where its secret is.
-    pub ssm: aws_sdk_ssm::Client,
+    pub parameters: Parameters,
     /// The way to the front door.
     pub web: Web,
     /// What senders post to, without path.
@@ -127,18 +126,16 @@ impl Probe {
     }
 
     async fn read(&self, name: &str) -> Result<Option<String>, String> {
-        let call = self.ssm.get_parameters().names(name).with_decryption(true).send().await;
-        let found = call.map_err(|error| aws::cause(&error))?;
-        Ok(found.parameters().first().and_then(|parameter| parameter.value()).map(str::to_owned))
+        let found = self.parameters.secrets(&[name.to_owned()]).await.map_err(|error| aws::cause(&error))?;
+        Ok(found.into_iter().next().map(|parameter| parameter.value))
     }
 
     async fn make(&self, name: &str) -> Result<String, String> {
         let secret = STANDARD.encode([*Uuid::new_v4().as_bytes(), *Uuid::new_v4().as_bytes()].concat());
-        let call = self.ssm.put_parameter().name(name).value(&secret).r#type(ParameterType::SecureString);
-        match call.overwrite(false).send().await {
-            Ok(_) => Ok(secret),
+        match self.parameters.create_secret(name, &secret).await {
+            Ok(true) => Ok(secret),
             // Another run was faster.
-            Err(SdkError::ServiceError(error)) if error.err().is_parameter_already_exists() => {
+            Ok(false) => {
                 let found = self.read(name).await?;
                 found.ok_or_else(|| "it exists, and is not there".to_owned())
             }

@@ -25,10 +25,11 @@ use self::ingress::Ingress;
 use self::keys::KeyStore;
 use self::opening::Openings;
 use self::secrets::SecretStore;
-use crate::aws;
+use crate::aws::{self, Sqs};
 use crate::bodies::Bodies;
 use crate::environment::Environment;
 use crate::metrics::Metrics;
+use crate::parameters::Parameters;
 use crate::process::{self, now};
 use crate::queue::Queue;
 use crate::spool::Spool;
@@ -50,15 +51,15 @@ async fn serve() -> Result<(), lambda_runtime::Error> {
     let configuration = aws::configuration(&mut environment);
     let endpoints = environment.complete(endpoints)?;
 
-    let ssm = aws_sdk_ssm::Client::new(&configuration);
-    let secrets = SecretStore::new(ssm.clone(), &stage);
-    secrets.fetch_all(&endpoints, now().seconds()).await;
-    let openings = Openings::new(ssm, &stage);
+    let parameters = Parameters::new(&configuration);
+    let secrets = SecretStore::new(parameters.clone(), &stage);
+    let queue = Queue::new(Sqs::new(&configuration), queue_url);
+    // What the first request needs is there before it, and at the same time.
+    tokio::join!(secrets.fetch_all(&endpoints, now().seconds()), queue.connect());
+    let openings = Openings::new(parameters, &stage);
     let keys = endpoints.iter().any(|endpoint| endpoint.terms.scheme.publishes_key()).then(KeyStore::new);
-    let queue = Queue::new(aws_sdk_sqs::Client::new(&configuration), queue_url);
-    let s3 = aws_sdk_s3::Client::new(&configuration);
-    let bodies = Bodies::new(s3.clone(), bucket.clone());
-    let spool = Spool::new(s3, bucket);
+    let bodies = Bodies::new(&configuration, bucket.clone());
+    let spool = Spool::new(&configuration, bucket);
     let metrics = Metrics::new(&stage);
     let ingress = Ingress { endpoints, public_url, secrets, openings, keys, bodies, queue, spool, metrics };
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Request>| -> Result<Answer, lambda_runtime::Error> {

@@ -7,8 +7,6 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_ssm::error::SdkError;
-use aws_sdk_ssm::types::ParameterType;
 use thiserror::Error;
 use tokio::sync::Mutex;
 use wharf_webhook::clock::UnixSeconds;
@@ -16,11 +14,12 @@ use wharf_webhook::endpoints::Endpoint;
 use wharf_webhook::limits::OPENING_RETRY_SECONDS;
 
 use crate::aws;
+use crate::parameters::Parameters;
 
 /// Which endpoints are open, and the way to keep what is offered to them.
 #[derive(Debug)]
 pub struct Openings {
-    client: aws_sdk_ssm::Client,
+    parameters: Parameters,
     /// `/wharf/<stage>/`
     prefix: String,
     known: Mutex<HashMap<String, Known>>,
@@ -61,8 +60,8 @@ pub enum NotKept {
 
 impl Openings {
     /// Knows of nothing yet.
-    pub fn new(client: aws_sdk_ssm::Client, stage: &str) -> Openings {
-        Openings { client, prefix: format!("/wharf/{stage}/"), known: Mutex::default() }
+    pub fn new(parameters: Parameters, stage: &str) -> Openings {
+        Openings { parameters, prefix: format!("/wharf/{stage}/"), known: Mutex::default() }
     }
 
     /// Keeps a secret that a sender offers, if the endpoint is open at `now`.
@@ -73,18 +72,10 @@ impl Openings {
         if now >= self.open_until(endpoint, now).await? {
             return Err(NotKept::NotOpen { endpoint: endpoint.name.clone() });
         }
-        let call = self
-            .client
-            .put_parameter()
-            .name(format!("{}{}/offered", self.prefix, endpoint.name))
-            .value(secret)
-            .r#type(ParameterType::SecureString)
-            .overwrite(false);
-        match call.send().await {
-            Ok(_) => Ok(()),
-            Err(SdkError::ServiceError(error)) if error.err().is_parameter_already_exists() => {
-                Err(NotKept::AlreadyOffered { endpoint: endpoint.name.clone() })
-            }
+        let name = format!("{}{}/offered", self.prefix, endpoint.name);
+        match self.parameters.create_secret(&name, secret).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(NotKept::AlreadyOffered { endpoint: endpoint.name.clone() }),
             Err(error) => Err(NotKept::Unavailable { cause: aws::cause(&error) }),
         }
     }
@@ -98,9 +89,8 @@ impl Openings {
             return Ok(known.until);
         }
         let name = format!("{}{}/opening", self.prefix, endpoint.name);
-        let answer = self.client.get_parameters().names(name).send().await;
-        let found = answer.map_err(|error| NotKept::Unavailable { cause: aws::cause(&error) })?;
-        let value = found.parameters().first().and_then(|parameter| parameter.value());
+        let value = self.parameters.plain(name).await;
+        let value = value.map_err(|error| NotKept::Unavailable { cause: aws::cause(&error) })?;
         let until = UnixSeconds(value.and_then(|value| value.trim().parse().ok()).unwrap_or(i64::MIN));
         known.insert(endpoint.name.clone(), Known { asked_at: now, until });
         Ok(until)

@@ -15,7 +15,7 @@ use super::gateway::{Answer, BodyError};
 use super::keys::SenderUnavailable;
 use super::opening::NotKept;
 use super::secrets::SecretsUnavailable;
-use crate::bodies::BodiesUnavailable;
+use crate::bucket::BucketUnavailable;
 use crate::queue::SendError;
 use crate::spool::SpoolUnavailable;
 
@@ -112,7 +112,7 @@ pub enum Rejection {
     SecretsUnavailable(#[from] SecretsUnavailable),
     /// A large body could not be stored.
     #[error("{0}")]
-    BodiesUnavailable(#[from] BodiesUnavailable),
+    BodiesUnavailable(#[from] BucketUnavailable),
     /// It could be stored neither in the queue nor in the spool.
     #[error("{queue}; {spool}")]
     NotStored {

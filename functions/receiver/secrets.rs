@@ -10,8 +10,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use aws_sdk_ssm::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_ssm::operation::get_parameters::{GetParametersError, GetParametersOutput};
+use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use futures_util::future::join_all;
 use thiserror::Error;
 use tokio::sync::Mutex;
@@ -21,14 +20,13 @@ use wharf_webhook::limits::{SECRET_MILLIS_MAX, SECRET_REFRESH_SECONDS, SECRET_RE
 use wharf_webhook::secret::{SecretError, Secrets};
 
 use crate::aws;
-
-/// How many names `GetParameters` takes.
-const NAMES_MAX: usize = 10;
+use crate::parameters::{NAMES_MAX, Parameter, Parameters};
+use crate::service::CallError;
 
 /// The secrets of all endpoints.
 #[derive(Debug)]
 pub struct SecretStore {
-    client: aws_sdk_ssm::Client,
+    parameters: Parameters,
     stage: String,
     copies: Mutex<HashMap<String, Copy>>,
 }
@@ -43,7 +41,7 @@ struct Copy {
     secrets: Result<Secrets, SecretsUnavailable>,
 }
 
-type ParametersAnswer = Result<GetParametersOutput, SdkError<GetParametersError>>;
+type ParametersAnswer = Result<Vec<Parameter>, CallError>;
 
 /// Why an endpoint has no secrets: always ours to mend.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -82,8 +80,8 @@ pub enum SecretsUnavailable {
 
 impl SecretStore {
     /// A store that holds nothing yet.
-    pub fn new(client: aws_sdk_ssm::Client, stage: &str) -> SecretStore {
-        SecretStore { client, stage: stage.to_owned(), copies: Mutex::default() }
+    pub fn new(parameters: Parameters, stage: &str) -> SecretStore {
+        SecretStore { parameters, stage: stage.to_owned(), copies: Mutex::default() }
     }
 
     /// Fetches the secrets of all endpoints, ten a call, all calls at the same time. What cannot be had leaves its endpoint
@@ -164,8 +162,8 @@ impl SecretStore {
 
     /// Asks SSM for at most ten endpoints' secrets.
     async fn ask(&self, endpoints: &[&Endpoint]) -> ParametersAnswer {
-        let names = endpoints.iter().map(|endpoint| endpoint.secret_parameter(&self.stage)).collect();
-        self.client.get_parameters().set_names(Some(names)).with_decryption(true).send().await
+        let names: Vec<String> = endpoints.iter().map(|endpoint| endpoint.secret_parameter(&self.stage)).collect();
+        self.parameters.secrets(&names).await
     }
 
     /// What SSM's answer means for an endpoint of which `earlier` was known.
@@ -189,13 +187,11 @@ impl SecretStore {
             Copy { asked_at: now, usable_seconds, secrets: Err(unavailable) }
         };
         match answer {
-            Ok(found) => match found.parameters().iter().find(|parameter| parameter.name() == Some(&name)) {
-                Some(parameter) => {
-                    match Secrets::parse(parameter.value().unwrap_or_default(), &endpoint.terms.scheme) {
-                        Ok(secrets) => known(secrets),
-                        Err(cause) => unavailable(SECRET_REFRESH_SECONDS, SecretsUnavailable::Unusable { name, cause }),
-                    }
-                }
+            Ok(found) => match found.iter().find(|parameter| parameter.name == name) {
+                Some(parameter) => match Secrets::parse(&parameter.value, &endpoint.terms.scheme) {
+                    Ok(secrets) => known(secrets),
+                    Err(cause) => unavailable(SECRET_REFRESH_SECONDS, SecretsUnavailable::Unusable { name, cause }),
+                },
                 None => unavailable(SECRET_REFRESH_SECONDS, SecretsUnavailable::Absent { name }),
             },
             // What SSM says of a secret that Secrets Manager does not have.

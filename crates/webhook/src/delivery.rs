@@ -1,5 +1,7 @@
 //! One verified arrival of an event.
 
+use bytes::Bytes;
+
 use crate::clock::UnixMillis;
 use crate::idempotency::{Digest, IdempotencyKey};
 use crate::judgement::{Event, Stated};
@@ -12,7 +14,7 @@ use crate::ledger::{Arriving, RecordKey};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
     pub(crate) envelope: Envelope,
-    pub(crate) body: Vec<u8>,
+    pub(crate) body: Bytes,
     pub(crate) replay: u32,
     pub(crate) attempt: u32,
 }
@@ -56,6 +58,7 @@ pub struct Arrival {
 impl Delivery {
     /// Lets a verified request in. `body` is the body that was verified.
     pub fn accept(event: &Event, arrival: Arrival, body: Vec<u8>) -> Delivery {
+        let body = Bytes::from(body);
         let envelope = Envelope {
             endpoint: arrival.endpoint,
             provider: arrival.provider,
@@ -146,6 +149,11 @@ impl Delivery {
     /// The body, byte for byte as it was signed.
     pub fn body(&self) -> &[u8] {
         &self.body
+    }
+
+    /// The same bytes, shared and not copied.
+    pub fn shared_body(&self) -> Bytes {
+        self.body.clone()
     }
 
     /// How often a person had this event processed again; 0 at first. What a handler does to

@@ -110,7 +110,7 @@ impl Referring {
         if Digest::of(&body) != self.envelope.body_digest {
             return Err(OtherBody);
         }
-        Ok(Delivery { envelope: self.envelope, body, replay: 0, attempt: 1 })
+        Ok(Delivery { envelope: self.envelope, body: body.into(), replay: 0, attempt: 1 })
     }
 }
 
@@ -252,7 +252,7 @@ pub fn decode(text: &str) -> Result<Carried, MessageError> {
             if Digest::of(&body) != envelope.body_digest {
                 return Err(undecodable("`bodysha256` is not the digest of the body"));
             }
-            Ok(Carried::Whole(Delivery { envelope, body, replay: 0, attempt: 1 }))
+            Ok(Carried::Whole(Delivery { envelope, body: body.into(), replay: 0, attempt: 1 }))
         }
         (None, Some(reference)) => Ok(Carried::Referring(Referring { envelope, reference })),
         (Some(_), Some(_)) | (None, None) => Err(undecodable("it has neither `data_base64` nor `dataref`, or both")),
@@ -292,7 +292,7 @@ mod tests {
 
     fn of(envelope: Envelope, body: &[u8]) -> Delivery {
         let envelope = Envelope { body_digest: Digest::of(body), ..envelope };
-        Delivery { envelope, body: body.to_vec(), replay: 0, attempt: 1 }
+        Delivery { envelope, body: body.to_vec().into(), replay: 0, attempt: 1 }
     }
 
     fn envelope() -> Envelope {

@@ -89,8 +89,7 @@ pub fn run(project: &Project, arguments: &Arguments) -> Result<()> {
         None => build(project)?,
     };
     let bench = Bench::new(project, now())?;
-    let mut report =
-        Report { machine: Machine::this(), figures: Vec::new(), counted: Vec::new(), growth: None };
+    let mut report = Report { machine: Machine::this(), figures: Vec::new(), counted: Vec::new(), growth: None };
     if arguments.growth {
         let growth = growth::of(&bench, &folder, &progress)?;
         if let Some(path) = &arguments.chart {
@@ -198,7 +197,10 @@ fn against_peers(project: &Project, bench: &Bench, folder: &Path, rounds: usize)
 fn show(report: &Report, arguments: &Arguments) {
     println!("{}", report.machine);
     if !report.figures.is_empty() {
-        println!("Milliseconds; CPU is a processor's; over TLS; medians of {} starts, or of all invocations.\n", arguments.rounds);
+        println!(
+            "Milliseconds; CPU is a processor's; over TLS; medians of {} starts, or of all invocations.\n",
+            arguments.rounds
+        );
         show_figures(&report.figures);
     }
     if !report.counted.is_empty() {
