@@ -69,17 +69,20 @@ fn tls_context(environment: &mut Environment) -> TlsContext {
     TlsContext::builder().with_trust_store(trust_store).build().unwrap_or_default()
 }
 
-/// Where a service is, if that is not where AWS has it: by the SDKs' variables, `AWS_ENDPOINT_URL_SSM` of one service, and
-/// `AWS_ENDPOINT_URL` of all, which leads them to a local stack.
-pub fn endpoint(service: &str) -> Option<String> {
-    let set = |name: &str| std::env::var(name).ok().filter(|url| !url.is_empty());
-    set(&format!("AWS_ENDPOINT_URL_{service}")).or_else(|| set("AWS_ENDPOINT_URL"))
+/// Where a service is, if that is not where AWS has it: by the SDKs' variable for one service, `AWS_ENDPOINT_URL_SSM`, or as
+/// the configuration says of all.
+pub fn endpoint(configuration: &SdkConfig, service: &str) -> Option<String> {
+    set(&format!("AWS_ENDPOINT_URL_{service}")).or_else(|| configuration.endpoint_url().map(str::to_owned))
+}
+
+fn set(variable: &str) -> Option<String> {
+    std::env::var(variable).ok().filter(|value| !value.is_empty())
 }
 
 /// DynamoDB's client.
 pub fn dynamodb(configuration: &SdkConfig) -> aws_sdk_dynamodb::Client {
     let mut own = aws_sdk_dynamodb::config::Builder::from(configuration);
-    own.set_endpoint_url(endpoint("DYNAMODB"));
+    own.set_endpoint_url(endpoint(configuration, "DYNAMODB"));
     aws_sdk_dynamodb::Client::from_conf(own.build())
 }
 
@@ -100,18 +103,18 @@ impl Sqs {
     pub fn client(&self) -> &aws_sdk_sqs::Client {
         self.client.get_or_init(|| {
             let mut own = aws_sdk_sqs::config::Builder::from(&self.configuration);
-            own.set_endpoint_url(endpoint("SQS"));
+            own.set_endpoint_url(endpoint(&self.configuration, "SQS"));
             aws_sdk_sqs::Client::from_conf(own.build())
         })
     }
 }
 
-/// The configuration for every client of this function, without where services are: see [`endpoint`].
+/// The configuration for every client of this function. `AWS_ENDPOINT_URL`, where it is set, leads them to a local stack.
 pub fn configuration(environment: &mut Environment) -> SdkConfig {
     let credentials = Credentials::new(
         environment.variable("AWS_ACCESS_KEY_ID"),
         environment.variable("AWS_SECRET_ACCESS_KEY"),
-        std::env::var("AWS_SESSION_TOKEN").ok().filter(|token| !token.is_empty()),
+        set("AWS_SESSION_TOKEN"),
         None,
         "environment",
     );
@@ -120,7 +123,7 @@ pub fn configuration(environment: &mut Environment) -> SdkConfig {
         .operation_attempt_timeout(ATTEMPT_TIMEOUT)
         .operation_timeout(OPERATION_TIMEOUT)
         .build();
-    SdkConfig::builder()
+    let mut configuration = SdkConfig::builder()
         .behavior_version(aws_sdk_sqs::config::BehaviorVersion::latest())
         .region(Region::new(environment.variable("AWS_REGION")))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
@@ -133,6 +136,7 @@ pub fn configuration(environment: &mut Environment) -> SdkConfig {
         .sleep_impl(TokioSleep::new())
         .retry_config(RetryConfig::standard().with_initial_backoff(Duration::from_millis(50)))
         .timeout_config(timeouts)
-        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-        .build()
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+    configuration.set_endpoint_url(set("AWS_ENDPOINT_URL"));
+    configuration.build()
 }

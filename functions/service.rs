@@ -111,14 +111,15 @@ impl Service {
     /// leads to another endpoint: `SSM`.
     pub fn new(configuration: &SdkConfig, name: &'static str, variable: &str) -> Service {
         let region = configuration.region().map(|region| region.as_ref()).unwrap_or_default();
-        let endpoint = aws::endpoint(variable).unwrap_or_else(|| format!("https://{}", host(name, region)));
+        let endpoint =
+            aws::endpoint(configuration, variable).unwrap_or_else(|| format!("https://{}", host(name, region)));
         Service { name, endpoint, configuration: configuration.clone() }
     }
 
     /// S3, for the objects of one bucket: what is called is `/` and an object's key.
     pub fn bucket(configuration: &SdkConfig, bucket: &str) -> Service {
         let region = configuration.region().map(|region| region.as_ref()).unwrap_or_default();
-        let endpoint = match aws::endpoint("S3") {
+        let endpoint = match aws::endpoint(configuration, "S3") {
             Some(endpoint) => format!("{}/{bucket}", endpoint.trim_end_matches('/')),
             None => format!("https://{bucket}.{}", host("s3", region)),
         };

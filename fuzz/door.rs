@@ -36,8 +36,10 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 use wharf::aws;
+use wharf::aws::Sqs;
 use wharf::bodies::Bodies;
 use wharf::metrics::Metrics;
+use wharf::parameters::Parameters;
 use wharf::queue::Queue;
 use wharf::receiver::gateway::{self, Answer};
 use wharf::receiver::ingress::Ingress;
@@ -306,17 +308,16 @@ fn at_once<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn new_door() -> Ingress {
-    let ssm = aws_sdk_ssm::Client::new(&CONFIGURATION);
-    let s3 = aws_sdk_s3::Client::new(&CONFIGURATION);
+    let parameters = Parameters::new(&CONFIGURATION);
     Ingress {
         endpoints: CONFIGURED.clone(),
         public_url: PUBLIC_URL.to_owned(),
-        secrets: SecretStore::new(ssm.clone(), STAGE),
-        openings: Openings::new(ssm, STAGE),
+        secrets: SecretStore::new(parameters.clone(), STAGE),
+        openings: Openings::new(parameters, STAGE),
         keys: None,
-        bodies: Bodies::new(s3.clone(), BUCKET.to_owned()),
-        queue: Queue::new(aws_sdk_sqs::Client::new(&CONFIGURATION), "https://sqs.example/1/deliveries".to_owned()),
-        spool: Spool::new(s3, BUCKET.to_owned()),
+        bodies: Bodies::new(&CONFIGURATION, BUCKET.to_owned()),
+        queue: Queue::new(Sqs::new(&CONFIGURATION), "https://sqs.example/1/deliveries".to_owned()),
+        spool: Spool::new(&CONFIGURATION, BUCKET.to_owned()),
         metrics: Metrics::written_by(STAGE, |line| WORLD.with_borrow_mut(|world| world.metrics.push(line.to_owned()))),
     }
 }

@@ -95,10 +95,8 @@ async fn an_event_that_the_bus_does_not_take_now_is_tried_again_and_one_that_it_
         _ => Fault::None,
     };
     let (proxy, _) = Proxy::start(&wharf.stack.facts().aws_endpoint_url, decide).await;
-    let events = aws_sdk_eventbridge::Client::new(&wharf.stack.facts().configuration());
-    let events = events.config().to_builder().endpoint_url(&proxy.url).build();
     let bus = wharf.stack.output("EventBusName").unwrap().to_owned();
-    let event_bus = EventBus::new(aws_sdk_eventbridge::Client::from_conf(events), bus, "bucket".into());
+    let event_bus = EventBus::new(&wharf.configuration_through(&proxy.url), bus, "bucket".into());
     let consumer = Consumer { event_bus, ..wharf.consumer(NOBODY) };
 
     let messages = wharf.messages_of(&["o-1", "o-2"]);

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use wharf::Delivery;
+use wharf::aws::Sqs;
 use wharf::consumer::HandlerError;
 use wharf::consumer::batch::Consumer;
 use wharf::queue::Queue;
@@ -226,8 +227,7 @@ async fn a_queue_that_does_not_answer_does_not_cost_the_invocation_its_report() 
     let wharf = Wharf::start().await;
     let slow = |_: &Call<'_>| Fault::Slow(std::time::Duration::from_secs(20));
     let (proxy, _) = Proxy::start(&wharf.stack.facts().aws_endpoint_url, slow).await;
-    let sqs = wharf.sqs().config().to_builder().endpoint_url(&proxy.url).build();
-    let queue = Queue::new(aws_sdk_sqs::Client::from_conf(sqs), wharf.stack.facts().queue_url.clone());
+    let queue = Queue::new(Sqs::new(&wharf.configuration_through(&proxy.url)), wharf.stack.facts().queue_url.clone());
     let consumer = Consumer { queue, ..wharf.consumer(fails) };
     let body = wharf.messages_of(&["o-1"]).remove(0);
     let record = json!({ "messageId": "1", "receiptHandle": "r", "body": body, "attributes": {} });

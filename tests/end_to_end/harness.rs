@@ -12,8 +12,10 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
 };
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
+use aws_types::SdkConfig;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
+use wharf::aws::Sqs;
 use wharf::bodies::Bodies;
 use wharf::consumer::batch::Consumer;
 use wharf::consumer::dead_letter::DeadLetterQueue;
@@ -222,8 +224,13 @@ impl Wharf {
         Drain { spool: self.spool(), queue: self.queue(), ledger: self.ledger(), metrics: self.metrics(), now }
     }
 
+    /// The clients' configuration, by way of a proxy or another address.
+    pub fn configuration_through(&self, url: &str) -> SdkConfig {
+        self.stack.facts().configuration().into_builder().endpoint_url(url).build()
+    }
+
     pub fn spool(&self) -> Spool {
-        Spool::new(self.s3(), self.stack.facts().bucket.clone())
+        Spool::new(&self.stack.facts().configuration(), self.stack.facts().bucket.clone())
     }
 
     pub fn metrics(&self) -> Metrics {
@@ -231,7 +238,7 @@ impl Wharf {
     }
 
     pub fn queue(&self) -> Queue {
-        Queue::new(self.sqs.clone(), self.stack.facts().queue_url.clone())
+        Queue::new(Sqs::new(&self.stack.facts().configuration()), self.stack.facts().queue_url.clone())
     }
 
     /// A consumer in the test's own process, which processes batches that the test makes.
@@ -239,14 +246,13 @@ impl Wharf {
         let facts = self.stack.facts();
         let configuration = facts.configuration();
         let event_bus = self.stack.output("EventBusName").unwrap().to_owned();
-        let event_bridge = aws_sdk_eventbridge::Client::new(&configuration);
         Consumer {
             endpoints: self.endpoints.clone(),
             ledger: self.ledger(),
             queue: self.queue(),
-            bodies: Bodies::new(aws_sdk_s3::Client::new(&configuration), facts.bucket.clone()),
-            event_bus: EventBus::new(event_bridge, event_bus, facts.bucket.clone()),
-            dead_letters: DeadLetterQueue::new(self.sqs.clone(), facts.dead_letter_queue_url.clone()),
+            bodies: Bodies::new(&configuration, facts.bucket.clone()),
+            event_bus: EventBus::new(&configuration, event_bus, facts.bucket.clone()),
+            dead_letters: DeadLetterQueue::new(Sqs::new(&configuration), facts.dead_letter_queue_url.clone()),
             metrics: self.metrics(),
             handler,
             now,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use aws_sdk_ssm::types::ParameterType;
 use wharf::bodies::Bodies;
+use wharf::parameters::Parameters;
 use wharf::receiver::ingress::Ingress;
 use wharf::receiver::opening::Openings;
 use wharf::receiver::secrets::{SecretStore, SecretsUnavailable};
@@ -65,7 +66,7 @@ async fn a_secret_that_is_added_works_after_30_seconds_and_one_that_is_dropped_i
         let call = ssm.put_parameter().name("/wharf/local/github").value(text).overwrite(true);
         call.r#type(ParameterType::SecureString).send().await.unwrap();
     };
-    let store = SecretStore::new(ssm.clone(), "local");
+    let store = SecretStore::new(Parameters::new(&wharf.stack.facts().configuration()), "local");
     assert_eq!(store.get(endpoint, TIME, NOW).await, Ok(secrets("old")));
 
     // Added. A mismatch has it fetched, but not sooner than 30 seconds after the last time.
@@ -94,14 +95,14 @@ async fn a_secret_that_is_added_works_after_30_seconds_and_one_that_is_dropped_i
 impl Wharf {
     fn ingress(&self) -> Ingress {
         let facts = self.stack.facts();
-        let ssm = aws_sdk_ssm::Client::new(&facts.configuration());
+        let parameters = Parameters::new(&facts.configuration());
         Ingress {
             endpoints: Endpoints::parse(ENDPOINTS).unwrap(),
             public_url: facts.api_url.clone(),
-            secrets: SecretStore::new(ssm.clone(), "local"),
-            openings: Openings::new(ssm, "local"),
+            secrets: SecretStore::new(parameters.clone(), "local"),
+            openings: Openings::new(parameters, "local"),
             keys: None,
-            bodies: Bodies::new(self.s3(), facts.bucket.clone()),
+            bodies: Bodies::new(&facts.configuration(), facts.bucket.clone()),
             queue: self.queue(),
             spool: self.spool(),
             metrics: self.metrics(),
@@ -181,8 +182,7 @@ async fn a_forger_has_the_secret_fetched_twice_a_minute_and_no_more() {
         Fault::None
     };
     let (proxy, _) = Proxy::start(&wharf.stack.facts().aws_endpoint_url, decide).await;
-    let ssm = aws_sdk_ssm::config::Builder::from(&wharf.stack.facts().configuration()).endpoint_url(&proxy.url);
-    let secrets = SecretStore::new(aws_sdk_ssm::Client::from_conf(ssm.build()), "local");
+    let secrets = SecretStore::new(Parameters::new(&wharf.configuration_through(&proxy.url)), "local");
     let ingress = Ingress { secrets, ..wharf.ingress() };
     for seconds in 0..180 {
         assert_eq!(wharf.pushed(&ingress, "wrong", seconds).await, 400);
@@ -200,8 +200,7 @@ async fn while_ssm_does_not_answer_the_last_copy_serves_within_the_senders_patie
         if is_slow.load(Ordering::SeqCst) { Fault::Slow(Duration::from_secs(60)) } else { Fault::None }
     };
     let (proxy, _) = Proxy::start(&wharf.stack.facts().aws_endpoint_url, decide).await;
-    let ssm = aws_sdk_ssm::config::Builder::from(&wharf.stack.facts().configuration()).endpoint_url(&proxy.url);
-    let secrets = SecretStore::new(aws_sdk_ssm::Client::from_conf(ssm.build()), "local");
+    let secrets = SecretStore::new(Parameters::new(&wharf.configuration_through(&proxy.url)), "local");
     let ingress = Ingress { secrets, ..wharf.ingress() };
     assert_eq!(wharf.pushed(&ingress, "right", 0).await, 200);
     hangs.store(true, Ordering::SeqCst);
@@ -230,10 +229,7 @@ async fn a_secret_of_secrets_manager_is_handed_over_by_ssm_and_one_that_is_denie
     let (proxy, _) = Proxy::start(&wharf.stack.facts().aws_endpoint_url, decide).await;
     let configured = Endpoints::parse(&endpoints).unwrap();
     let vault = configured.get("vault").unwrap();
-    let store = || {
-        let ssm = aws_sdk_ssm::config::Builder::from(&wharf.stack.facts().configuration()).endpoint_url(&proxy.url);
-        SecretStore::new(aws_sdk_ssm::Client::from_conf(ssm.build()), "local")
-    };
+    let store = || SecretStore::new(Parameters::new(&wharf.configuration_through(&proxy.url)), "local");
     let first = store();
     first.fetch_all(&configured, NOW).await;
     assert_eq!(first.get(vault, TIME, NOW).await, Ok(Secrets::parse("s3cret", github()).unwrap()));
@@ -295,10 +291,12 @@ async fn while_ssm_cannot_be_reached_the_last_copy_serves_and_it_is_asked_again_
     let wharf = Wharf::start_with(ENDPOINTS, shipped_consumer(), &[("github", "old")]).await;
     let configuration = wharf.stack.facts().configuration();
     let wire = Wire::to(wharf.stack.facts().aws_endpoint_url.replace("http://", ""));
-    let client = aws_sdk_ssm::config::Builder::from(&configuration)
+    let cut = configuration
+        .clone()
+        .into_builder()
         .endpoint_url(format!("http://{}", wire.address))
         .retry_config(aws_smithy_types::retry::RetryConfig::disabled());
-    let store = SecretStore::new(aws_sdk_ssm::Client::from_conf(client.build()), "local");
+    let store = SecretStore::new(Parameters::new(&cut.build()), "local");
     let endpoint = wharf.endpoint("github");
     let secrets = |text: &str| Ok(Secrets::parse(text, github()).unwrap());
 

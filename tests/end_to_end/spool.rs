@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::{Value, json};
+use wharf::aws::Sqs;
 use wharf::housekeeper::drain::Drain;
 use wharf::housekeeper::errands::Errands;
 use wharf::queue::Queue;
@@ -42,8 +43,7 @@ impl Wharf {
 
     /// The queue at the end of a proxy.
     fn queue_through(&self, proxy: &Proxy) -> Queue {
-        let configuration = self.sqs().config().to_builder().endpoint_url(&proxy.url).build();
-        Queue::new(aws_sdk_sqs::Client::from_conf(configuration), self.stack.facts().queue_url.clone())
+        Queue::new(Sqs::new(&self.configuration_through(&proxy.url)), self.stack.facts().queue_url.clone())
     }
 }
 
