@@ -9,8 +9,12 @@ use std::time::Duration;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_async::rt::sleep::TokioSleep;
+use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use aws_smithy_runtime_api::client::http::{
+    HttpConnectorSettings, SharedHttpClient, SharedHttpConnector, http_client_fn,
+};
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
@@ -20,7 +24,7 @@ use aws_types::sdk_config::StalledStreamProtectionConfig;
 use crate::environment::Environment;
 
 /// A connection within a region is made in a few milliseconds; one that takes longer is tried anew.
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// One try of a call.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(2500);
 /// All tries of a call, within every function's time-out.
@@ -51,11 +55,20 @@ pub fn cause(error: &dyn std::error::Error) -> String {
 
 /// The limits of a call that has only so much time: two tries of it, if the first one does not end by itself.
 pub fn timeouts(time: Duration) -> TimeoutConfig {
-    TimeoutConfig::builder()
-        .connect_timeout(CONNECT_TIMEOUT.min(time / 2))
-        .operation_attempt_timeout(time / 2)
-        .operation_timeout(time)
-        .build()
+    TimeoutConfig::builder().operation_attempt_timeout(time / 2).operation_timeout(time).build()
+}
+
+/// One connector, and so one pool of connections, for all clients. The SDK's own HTTP client would make one for each different
+/// time-out of a connection, read all roots for each, and none would use the others' connections.
+fn http_client(environment: &mut Environment) -> SharedHttpClient {
+    let connector = Connector::builder()
+        .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+        .tls_context(tls_context(environment))
+        .connector_settings(HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).build())
+        .sleep_impl(TokioSleep::new())
+        .build();
+    let connector = SharedHttpConnector::new(connector);
+    http_client_fn(move |_, _| connector.clone())
 }
 
 fn tls_context(environment: &mut Environment) -> TlsContext {
@@ -119,7 +132,6 @@ pub fn configuration(environment: &mut Environment) -> SdkConfig {
         "environment",
     );
     let timeouts = TimeoutConfig::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
         .operation_attempt_timeout(ATTEMPT_TIMEOUT)
         .operation_timeout(OPERATION_TIMEOUT)
         .build();
@@ -127,12 +139,7 @@ pub fn configuration(environment: &mut Environment) -> SdkConfig {
         .behavior_version(aws_sdk_sqs::config::BehaviorVersion::latest())
         .region(Region::new(environment.variable("AWS_REGION")))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .http_client(
-            aws_smithy_http_client::Builder::new()
-                .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-                .tls_context(tls_context(environment))
-                .build_https(),
-        )
+        .http_client(http_client(environment))
         .sleep_impl(TokioSleep::new())
         .retry_config(RetryConfig::standard().with_initial_backoff(Duration::from_millis(50)))
         .timeout_config(timeouts)

@@ -120,9 +120,7 @@ impl Ledger {
         let key = RecordKey { event: "connection".to_owned(), body: "connection".to_owned() };
         let call = self.client.get_item().table_name(&self.table).consistent_read(false);
         let call = call.key(table::PARTITION_KEY, text(&key.event)).key(table::SORT_KEY, text(&key.body));
-        let own = aws_sdk_dynamodb::Config::builder()
-            .timeout_config(aws::timeouts(aws::CONNECT_TIMEOUT))
-            .retry_config(RetryConfig::disabled());
+        let own = aws_sdk_dynamodb::Config::builder().retry_config(RetryConfig::disabled());
         if let Err(error) = call.customize().config_override(own).send().await {
             tracing::debug!("no connection to DynamoDB yet: {}", aws::cause(&error));
         }

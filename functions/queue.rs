@@ -63,9 +63,7 @@ impl Queue {
     pub async fn connect(&self) {
         let call =
             self.sqs.client().get_queue_attributes().queue_url(&self.url).attribute_names(QueueAttributeName::QueueArn);
-        let own = aws_sdk_sqs::Config::builder()
-            .timeout_config(aws::timeouts(aws::CONNECT_TIMEOUT))
-            .retry_config(RetryConfig::disabled());
+        let own = aws_sdk_sqs::Config::builder().retry_config(RetryConfig::disabled());
         if let Err(error) = call.customize().config_override(own).send().await {
             tracing::debug!("no connection to SQS yet: {}", aws::cause(&error));
         }

@@ -12,8 +12,8 @@ use crate::step::Step;
 pub enum Build {
     /// As they are deployed.
     Release(Architecture),
-    /// For the local stack of this machine: not optimised, by the machine's own compiler and linker.
-    Debug,
+    /// The same for the local stack of this machine, by the machine's own compiler and linker.
+    Native,
 }
 
 /// The step that builds the zips in `target/lambda`.
@@ -23,7 +23,7 @@ pub enum Build {
 pub fn build(build: Build) -> Result<Step> {
     let arguments = match build {
         Build::Release(architecture) => ["--release", architecture.flag()].to_vec(),
-        Build::Debug => ["--compiler", "cargo", Architecture::of_this_machine()?.flag()].to_vec(),
+        Build::Native => ["--release", "--compiler", "cargo", Architecture::of_this_machine()?.flag()].to_vec(),
     };
     // cargo finds `cargo-lambda` on the PATH, and cargo-lambda finds zig there.
     let step = Step::new(python::CARGO_LAMBDA, "", "cargo").arguments(["lambda", "build"]).arguments(arguments);
@@ -35,5 +35,5 @@ pub fn build(build: Build) -> Result<Step> {
 /// # Errors
 /// With what is wrong with each, and what makes them anew.
 pub fn require_zips_for_this_machine(project: &Project, endpoints: &str) -> Result<()> {
-    package::require_fit(project, endpoints, Architecture::of_this_machine()?, "cargo ops build --debug")
+    package::require_fit(project, endpoints, Architecture::of_this_machine()?, "cargo ops build --native")
 }

@@ -62,6 +62,13 @@ pub const AWS_CLI: Requirements = Requirements {
     chosen: &["awscli"],
     takes: "ten seconds",
 };
+/// For `cargo ops bench --peers`: the receiver's job in Python.
+pub const PEER: Requirements = Requirements {
+    name: "peer",
+    text: include_str!("../../../benches/peers/python/requirements.txt"),
+    chosen: &["boto3", "awslambdaric"],
+    takes: "ten seconds",
+};
 
 /// The folder of the programs that these requirements bring, installed or not.
 pub fn programs_folder(project: &Project, requirements: Requirements) -> PathBuf {

@@ -25,6 +25,8 @@ pub struct TrustFiles {
     small: PathBuf,
     /// The system's and ours.
     large: PathBuf,
+    /// Ours alone.
+    own: PathBuf,
 }
 
 impl TrustFiles {
@@ -36,13 +38,17 @@ impl TrustFiles {
         let read = |path: &Path| fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()));
         let system = SYSTEM_ROOTS.iter().map(Path::new).find(|path| path.is_file());
         let system = system.with_context(|| format!("this system's roots are not in {}", SYSTEM_ROOTS.join(", ")))?;
-        let of = |name: &str, roots: &Path| -> Result<PathBuf> {
+        let write = |name: &str, roots: &str| -> Result<PathBuf> {
             let path = folder.join(name);
-            let text = format!("{}\n{}", read(roots)?, authority.pem);
-            fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+            fs::write(&path, format!("{roots}\n{}", authority.pem))
+                .with_context(|| format!("cannot write {}", path.display()))?;
             Ok(path)
         };
-        Ok(TrustFiles { small: of("small.pem", &project.path(AMAZON_ROOTS))?, large: of("large.pem", system)? })
+        Ok(TrustFiles {
+            small: write("small.pem", &read(&project.path(AMAZON_ROOTS))?)?,
+            large: write("large.pem", &read(system)?)?,
+            own: write("own.pem", "")?,
+        })
     }
 
     /// The variables by which functions, and the SDKs of other languages, are told.
@@ -52,8 +58,8 @@ impl TrustFiles {
             ("WHARF_TRUST_STORE".to_owned(), small),
             ("SSL_CERT_FILE".to_owned(), large.clone()),
             ("AWS_CA_BUNDLE".to_owned(), large.clone()),
-            // Node's own roots stay.
-            ("NODE_EXTRA_CA_CERTS".to_owned(), large),
+            // Beside Node's own.
+            ("NODE_EXTRA_CA_CERTS".to_owned(), self.own.display().to_string()),
         ]
     }
 }

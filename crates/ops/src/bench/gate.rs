@@ -6,7 +6,8 @@
 //! release profile, or with another generated client of the SDK, a binary is larger; what is connected, and what is written at
 //! the same time, is counted.
 
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -23,7 +24,8 @@ use super::subject::Subject;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum What {
-    /// Instructions from the process's start until it asks for its first event, if no service can be reached.
+    /// Instructions from the process's start until it asks for its first event, without a network: nobody answers at its services,
+    /// and it has no secret to fetch.
     StartAlone,
     /// The same, with TLS connections made and calls answered.
     StartConnected,
@@ -111,7 +113,7 @@ impl What {
     /// For people.
     pub fn text(self, function: &str) -> &'static str {
         match (self, function) {
-            (What::StartAlone, _) => "instructions until it is ready, no service in reach",
+            (What::StartAlone, _) => "instructions until it is ready, without a network",
             (What::StartConnected, _) => "the same, connected by TLS",
             (What::Connections, _) => "connections by then",
             (What::Small, "receiver") => "instructions for a request of 8 KiB",
@@ -150,7 +152,7 @@ pub fn of(bench: &Bench, name: &'static str, binary: &Path, progress: &dyn Fn(&s
         progress(&format!("{name}: {}", what.text(name)));
         let count = match what {
             What::StartAlone => {
-                counted(&unreachable(&subject), &Services::start(&bench.plain())?, &bench.folder, |_| Ok(()))?
+                counted(&alone(bench, &subject)?, &Services::start(&bench.plain())?, &bench.folder, |_| Ok(()))?
             }
             What::StartConnected => {
                 counted(&subject, &Services::start(&bench.behaviour())?, &bench.folder, |_| Ok(()))?
@@ -220,15 +222,18 @@ pub fn is_done(answer: &[u8]) -> bool {
     answer == b"null"
 }
 
-/// A subject that finds nobody where its services should be.
-fn unreachable(subject: &Subject) -> Subject {
+/// A subject that finds nobody where its services should be, and whose endpoints' senders keep no secret with it.
+fn alone(bench: &Bench, subject: &Subject) -> Result<Subject> {
     let mut subject = subject.clone();
+    subject.folder = bench.folder.join("alone");
+    fs::create_dir_all(&subject.folder)?;
+    fs::write(subject.folder.join("endpoints.toml"), ALONE)?;
     let nobody = |service: &str| (format!("AWS_ENDPOINT_URL_{service}"), "http://127.0.0.1:1".to_owned());
+    subject.variables.push(("WHARF_TRUST_STORE".to_owned(), "amazon".to_owned()));
     subject.variables.extend(["SQS", "SSM", "DYNAMODB", "S3", "EVENTBRIDGE"].map(nobody));
-    subject
+    Ok(subject)
 }
 
-/// The binaries that are limited, of a folder.
-pub fn binary(folder: &Path, function: &str) -> PathBuf {
-    folder.join(function)
-}
+/// SNS publishes its keys.
+const ALONE: &str =
+    "[endpoints.alerts]\nprovider = \"sns\"\ntopics = [\"arn:aws:sns:eu-central-1:123456789012:alerts\"]\n";

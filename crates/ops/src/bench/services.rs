@@ -80,8 +80,16 @@ impl Services {
             .servers
             .first()
             .map(|(_, server)| ("AWS_ENDPOINT_URL".to_owned(), server.url().replace("localhost", "127.0.0.1")));
+        // JavaScript's SDK calls the host of a queue's address.
+        let queue = self
+            .servers
+            .first()
+            .map(|(_, sqs)| ("QUEUE_URL".to_owned(), format!("{}/123456789012/deliveries", sqs.url())));
         let each = self.servers.iter();
-        each.map(|(service, server)| (format!("AWS_ENDPOINT_URL_{service}"), server.url())).chain(one).collect()
+        each.map(|(service, server)| (format!("AWS_ENDPOINT_URL_{service}"), server.url()))
+            .chain(one)
+            .chain(queue)
+            .collect()
     }
 
     /// How many connections were made to them, all together.

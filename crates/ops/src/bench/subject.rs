@@ -96,6 +96,7 @@ impl Running {
             .envs(subject.variables.iter().map(|(name, value)| (name, value)))
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("LAMBDA_TASK_ROOT", &subject.folder)
+            .current_dir(&subject.folder)
             .env("AWS_LAMBDA_RUNTIME_API", api.address())
             .stdin(Stdio::null())
             .stdout(output)

@@ -15,22 +15,22 @@ use crate::progress;
 Examples:
   cargo ops build                        for Lambda's arm64 processors, as they are deployed
   cargo ops build --architecture x86_64  for its x86-64 ones: a stage with Architecture=x86_64 in infra/samconfig.toml
-  cargo ops build --debug                for the local stack: cargo ops dev --zips")]
+  cargo ops build --native               for the local stack of this machine: cargo ops dev --zips")]
 pub struct Arguments {
     /// The processors that they are for: arm64 or x86_64
-    #[arg(long, value_name = "NAME", default_value = "arm64", value_parser = architecture, conflicts_with = "debug")]
+    #[arg(long, value_name = "NAME", default_value = "arm64", value_parser = architecture, conflicts_with = "native")]
     architecture: Architecture,
-    /// Not optimised, for this machine
+    /// For this machine, by its own compiler and linker
     #[arg(long)]
-    debug: bool,
+    native: bool,
 }
 
 pub fn run(project: &Project, arguments: &Arguments) -> Result<()> {
     let path = project.path("endpoints.toml");
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     project.endpoints()?;
-    let (build, architecture) = match arguments.debug {
-        true => (Build::Debug, Architecture::of_this_machine()?),
+    let (build, architecture) = match arguments.native {
+        true => (Build::Native, Architecture::of_this_machine()?),
         false => (Build::Release(arguments.architecture), arguments.architecture),
     };
     let step = cargo_lambda::build(build)?;
