@@ -147,3 +147,25 @@ pub fn configuration(environment: &mut Environment) -> SdkConfig {
     configuration.set_endpoint_url(set("AWS_ENDPOINT_URL"));
     configuration.build()
 }
+
+#[cfg(test)]
+mod tests {
+    use rustls_pki_types::CertificateDer;
+    use rustls_pki_types::pem::PemObject;
+    use wharf_webhook::idempotency::Digest;
+
+    use super::*;
+
+    #[test]
+    fn the_roots_that_are_built_in_are_five_and_have_the_fingerprints_that_stand_beside_them() {
+        let text = std::str::from_utf8(AMAZON_ROOTS).unwrap();
+        let said: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# SHA-256 ")).collect();
+        let roots: Vec<CertificateDer<'_>> = CertificateDer::pem_slice_iter(AMAZON_ROOTS).map(Result::unwrap).collect();
+        let found: Vec<String> = roots.iter().map(|root| Digest::of(root).to_string()).collect();
+        assert_eq!(found.len(), 5);
+        assert_eq!(found, said);
+        for root in &roots {
+            webpki::anchor_from_trusted_cert(root).unwrap();
+        }
+    }
+}

@@ -17,8 +17,8 @@ use wharf_webhook::clock::UnixSeconds;
 use wharf_webhook::idempotency::Digest;
 use wharf_webhook::limits::BODY_BYTES_MAX;
 
+use crate::api::{Api, Call};
 use crate::aws;
-use crate::service::{Call, Service};
 
 /// What stands for itself in a path that is signed: RFC 3986's unreserved characters, and the slash.
 const PATH: AsciiSet = QUERY.remove(b'/');
@@ -27,7 +27,7 @@ const QUERY: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').
 /// A bucket.
 #[derive(Debug, Clone)]
 pub struct Bucket {
-    service: Service,
+    api: Api,
     name: String,
 }
 
@@ -59,7 +59,7 @@ pub struct Page {
 impl Bucket {
     /// The bucket of this name.
     pub fn new(configuration: &SdkConfig, name: String) -> Bucket {
-        Bucket { service: Service::bucket(configuration, &name), name }
+        Bucket { api: Api::bucket(configuration, &name), name }
     }
 
     /// Its name.
@@ -86,7 +86,7 @@ impl Bucket {
         }
         let request = request.body(content).map_err(unavailable)?;
         let call = Call { body_digest: digest, limits: time.map(aws::timeouts), ..Call::new("PutObject", request) };
-        self.service.call(call).await.map(|_| ()).map_err(unavailable)
+        self.api.call(call).await.map(|_| ()).map_err(unavailable)
     }
 
     /// The content of an object; `None` if there is none.
@@ -95,7 +95,7 @@ impl Bucket {
     /// If S3 does not say.
     pub async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, BucketUnavailable> {
         let request = Request::get(path(key)).body(Bytes::new()).map_err(unavailable)?;
-        match self.service.call(Call { is_streamed: true, ..Call::new("GetObject", request) }).await {
+        match self.api.call(Call { is_streamed: true, ..Call::new("GetObject", request) }).await {
             Ok(answer) => read(answer).await.map(Some),
             Err(error) if error.code() == Some("NoSuchKey") => Ok(None),
             Err(error) => Err(unavailable(error)),
@@ -111,7 +111,7 @@ impl Bucket {
         let start = start.map(|start| format!("continuation-token={}&", encoded(start))).unwrap_or_default();
         let target = format!("/?{start}list-type=2&prefix={}", encoded(prefix));
         let request = Request::get(target).body(Bytes::new()).map_err(unavailable)?;
-        let answer = self.service.call(Call::new("ListObjectsV2", request)).await.map_err(unavailable)?;
+        let answer = self.api.call(Call::new("ListObjectsV2", request)).await.map_err(unavailable)?;
         page(answer.body().bytes().unwrap_or_default())
     }
 
@@ -122,7 +122,7 @@ impl Bucket {
     pub async fn delete(&self, key: &str) -> Result<(), BucketUnavailable> {
         let request = Request::builder().method(Method::DELETE).uri(path(key)).body(Bytes::new());
         let call = Call::new("DeleteObject", request.map_err(unavailable)?);
-        self.service.call(call).await.map(|_| ()).map_err(unavailable)
+        self.api.call(call).await.map(|_| ()).map_err(unavailable)
     }
 }
 

@@ -9,7 +9,7 @@
 //! | [`housekeeper`] | each minute, sends what is due again |
 //!
 //! what they share: [`queue`], [`bodies`], [`spool`], [`ledger`]; what those are in: [`bucket`], [`parameters`], and how services are
-//! called that have no client here: [`service`]; the way to addresses that are not AWS's, [`web`]; what they report: [`metrics`]; and
+//! called that have no client here: [`api`]; the way to addresses that are not AWS's, [`web`]; what they report: [`metrics`]; and
 //! what all need to start: [`process`], [`environment`], [`aws`].
 //!
 //! Modules of one function do not use another's. What they must agree on is in the core, `wharf-webhook`.
@@ -23,7 +23,7 @@ pub mod spool;
 pub mod ledger;
 pub mod bucket;
 pub mod parameters;
-pub mod service;
+pub mod api;
 pub mod web;
 pub mod metrics;
 pub mod process;

@@ -4,7 +4,7 @@ use aws_sdk_sqs::error::ProvideErrorMetadata;
 use aws_types::SdkConfig;
 use serde::{Deserialize, Serialize};
 
-use crate::service::{CallError, Service};
+use crate::api::{Api, CallError};
 
 /// How many names a call takes.
 pub const NAMES_MAX: usize = 10;
@@ -12,7 +12,7 @@ pub const NAMES_MAX: usize = 10;
 /// The parameters of the function's account and region.
 #[derive(Debug, Clone)]
 pub struct Parameters {
-    service: Service,
+    api: Api,
 }
 
 /// A parameter that was found. Its value may be a secret, so it is not shown.
@@ -51,7 +51,7 @@ struct PutParameter<'a> {
 impl Parameters {
     /// None is asked for yet.
     pub fn new(configuration: &SdkConfig) -> Parameters {
-        Parameters { service: Service::new(configuration, "ssm", "SSM") }
+        Parameters { api: Api::new(configuration, "ssm", "SSM") }
     }
 
     /// Those of at most [`NAMES_MAX`] parameters that there are; secrets in clear.
@@ -77,7 +77,7 @@ impl Parameters {
     /// [`CallError`].
     pub async fn create_secret(&self, name: &str, value: &str) -> Result<bool, CallError> {
         let put = PutParameter { name, value, r#type: "SecureString", overwrite: false };
-        match self.service.ask::<serde::de::IgnoredAny>("AmazonSSM.PutParameter", text(&put)).await {
+        match self.api.ask::<serde::de::IgnoredAny>("AmazonSSM.PutParameter", text(&put)).await {
             Ok(_) => Ok(true),
             Err(error) if error.code() == Some("ParameterAlreadyExists") => Ok(false),
             Err(error) => Err(error),
@@ -85,7 +85,7 @@ impl Parameters {
     }
 
     async fn get(&self, question: &GetParameters<'_>) -> Result<Vec<Parameter>, CallError> {
-        let found: Found = self.service.ask("AmazonSSM.GetParameters", text(question)).await?;
+        let found: Found = self.api.ask("AmazonSSM.GetParameters", text(question)).await?;
         Ok(found.parameters)
     }
 }

@@ -14,8 +14,8 @@ use wharf_webhook::delivery::{Delivery, Envelope};
 use wharf_webhook::ledger::Record;
 use wharf_webhook::message::{Carried, Referring};
 
+use crate::api::Api;
 use crate::aws;
-use crate::service::Service;
 
 /// What `source` begins with; the endpoint's name follows. A rule matches one endpoint by the whole, or all by the prefix.
 const SOURCE_PREFIX: &str = "wharf.";
@@ -27,7 +27,7 @@ const DETAIL_TYPE_CHARACTERS_MAX: usize = 128;
 /// The stack's event bus.
 #[derive(Debug, Clone)]
 pub struct EventBus {
-    service: Service,
+    api: Api,
     name: String,
     bucket: String,
 }
@@ -114,7 +114,7 @@ enum Content<'a> {
 impl EventBus {
     /// The bus of this name; large bodies are in `bucket`.
     pub fn new(configuration: &SdkConfig, name: String, bucket: String) -> EventBus {
-        EventBus { service: Service::new(configuration, "events", "EVENTBRIDGE"), name, bucket }
+        EventBus { api: Api::new(configuration, "events", "EVENTBRIDGE"), name, bucket }
     }
 
     /// Puts an event on the bus. `record` is the claim under which that happens.
@@ -135,7 +135,7 @@ impl EventBus {
         };
         let question =
             serde_json::to_string(&PutEvents { entries: [entry] }).map_err(|error| refused(error.to_string()))?;
-        let answer: Result<Put, _> = self.service.ask("AWSEvents.PutEvents", question).await;
+        let answer: Result<Put, _> = self.api.ask("AWSEvents.PutEvents", question).await;
         let answer = answer.map_err(|error| match error.code() {
             Some("ValidationException") => refused(aws::cause(&error)),
             _ => EventBusError::Unavailable { cause: aws::cause(&error) },

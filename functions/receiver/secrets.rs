@@ -19,9 +19,9 @@ use wharf_webhook::endpoints::{self, Endpoint, Endpoints};
 use wharf_webhook::limits::{SECRET_MILLIS_MAX, SECRET_REFRESH_SECONDS, SECRET_RETRY_SECONDS, SECRET_TTL_SECONDS};
 use wharf_webhook::secret::{SecretError, Secrets};
 
+use crate::api::CallError;
 use crate::aws;
 use crate::parameters::{NAMES_MAX, Parameter, Parameters};
-use crate::service::CallError;
 
 /// The secrets of all endpoints.
 #[derive(Debug)]

@@ -50,6 +50,28 @@ fn the_receiver_says_all_that_is_wrong_with_its_endpoints() {
 }
 
 #[test]
+fn roots_that_cannot_be_believed_are_said_and_nothing_is_believed_instead() {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("roots");
+    fs::create_dir_all(&folder).unwrap();
+    let said = |name: &str, content: Option<&str>| {
+        let path = folder.join(name);
+        if let Some(content) = content {
+            fs::write(&path, content).unwrap();
+        }
+        let mut function = Command::new(housekeeper());
+        let output = function.env_clear().env("WHARF_TRUST_STORE", &path).current_dir("/").output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let missing = said("missing.pem", None);
+    assert!(missing.contains("missing.pem, which WHARF_TRUST_STORE names: No such file"), "{missing}");
+    let empty = said("empty.pem", Some("# none\n"));
+    assert!(empty.contains("empty.pem, which WHARF_TRUST_STORE names, holds no certificates (PEM)"), "{empty}");
+    let broken = said("broken.pem", Some("-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"));
+    assert!(broken.contains("broken.pem, which WHARF_TRUST_STORE names, holds"), "{broken}");
+}
+
+#[test]
 fn the_consumer_says_all_that_is_missing_in_one_message() {
     let message = last_words(shipped_consumer(), std::path::Path::new("/"));
     assert!(

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Cursor, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -162,6 +163,21 @@ fn zipped(binary: &Path, endpoints: &str, method: CompressionMethod) -> Result<V
     zip.start_file(ENDPOINTS, options.unix_permissions(0o644))?;
     zip.write_all(endpoints.as_bytes())?;
     Ok(zip.finish()?.into_inner())
+}
+
+/// Takes the program out of a function's zip.
+///
+/// # Errors
+/// If the zip cannot be read, or the file cannot be written.
+pub fn unpack(path: &Path, program: &Path) -> Result<()> {
+    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut zip = ZipArchive::new(file).with_context(|| format!("{} is no zip", path.display()))?;
+    let mut bootstrap = zip.by_name(BOOTSTRAP).with_context(|| format!("{} has no {BOOTSTRAP}", path.display()))?;
+    let mode = bootstrap.unix_mode().unwrap_or(0o755);
+    let mut file = File::create(program).with_context(|| format!("cannot write {}", program.display()))?;
+    io::copy(&mut bootstrap, &mut file).with_context(|| format!("cannot unpack {}", path.display()))?;
+    fs::set_permissions(program, fs::Permissions::from_mode(mode))?;
+    Ok(())
 }
 
 /// The zips that cargo-lambda made, once each is fit to be deployed with the checkout's `endpoints.toml`, whose text is given,

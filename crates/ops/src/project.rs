@@ -71,11 +71,6 @@ impl Project {
         self.target.join("debug").join(name)
     }
 
-    /// Where `cargo build --release` puts what it makes.
-    pub fn release_folder(&self) -> PathBuf {
-        self.target.join("release")
-    }
-
     /// `path` as a person would write it, standing in the checkout.
     pub fn relative<'a>(&self, path: &'a Path) -> &'a Path {
         path.strip_prefix(&self.root).unwrap_or(path)

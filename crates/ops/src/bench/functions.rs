@@ -2,13 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
 use super::certificate::Authority;
 use super::subject::Subject;
 use super::work::ENDPOINTS;
+use crate::cargo_lambda::{self, Build};
 use crate::package::{self, FUNCTIONS};
 use crate::project::Project;
 
@@ -96,9 +96,8 @@ const TEMPLATE_VARIABLES: [(&str, &str); 7] = [
 /// # Errors
 /// If its folder cannot be made.
 pub fn function(name: &str, binary: &Path, folder: &Path, trust: &TrustFiles) -> Result<Subject> {
-    if !binary.is_file() {
-        bail!("{} is not there", binary.display());
-    }
+    // It is run in another folder.
+    let binary = fs::canonicalize(binary).with_context(|| format!("{} is not there", binary.display()))?;
     let own = folder.join("function");
     fs::create_dir_all(&own).with_context(|| format!("cannot make {}", own.display()))?;
     let endpoints = own.join("endpoints.toml");
@@ -106,24 +105,24 @@ pub fn function(name: &str, binary: &Path, folder: &Path, trust: &TrustFiles) ->
     let mut variables = lambda_variables(name);
     variables.extend(TEMPLATE_VARIABLES.map(|(name, value)| (name.to_owned(), value.to_owned())));
     variables.extend(trust.variables());
-    Ok(Subject { name: name.to_owned(), command: vec![binary.to_owned()], variables, folder: own })
+    Ok(Subject { name: name.to_owned(), command: vec![binary], variables, folder: own })
 }
 
-/// Builds the functions as they are deployed, but for this machine and with its own linker, and says where they are.
+/// Builds the functions as they are deployed, but for this machine and with its own linker; takes the binaries out of their
+/// zips, and says where they are.
 ///
 /// # Errors
 /// If they cannot be built.
-pub fn build(project: &Project) -> Result<PathBuf> {
-    // The functions alone: together with `cargo ops`, their crates would have features that they are not deployed with.
-    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--release", "--package", "wharf", "--bins"])
-        .current_dir(project.path(""))
-        .status()
-        .context("cannot run `cargo build`: cargo must be on the PATH")?;
-    if !status.success() {
-        bail!("the functions could not be built; cargo's messages above say why");
+pub fn build(project: &Project, progress: &dyn Fn(&str)) -> Result<PathBuf> {
+    let step = cargo_lambda::build(Build::Native)?;
+    progress(&step.line(project));
+    step.run(project, progress)?;
+    let folder = project.made("bench/binaries");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    for function in FUNCTIONS {
+        package::unpack(&package::zip_path(project, function), &folder.join(function))?;
     }
-    Ok(project.release_folder())
+    Ok(folder)
 }
 
 /// The sizes of a function, in bytes.

@@ -86,7 +86,7 @@ pub fn run(project: &Project, arguments: &Arguments) -> Result<()> {
     require_valgrind()?;
     let folder = match &arguments.binaries {
         Some(folder) => folder.clone(),
-        None => build(project)?,
+        None => build(project, &progress)?,
     };
     let bench = Bench::new(project, now())?;
     let mut report = Report { machine: Machine::this(), figures: Vec::new(), counted: Vec::new(), growth: None };

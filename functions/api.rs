@@ -1,4 +1,4 @@
-//! Services of AWS of which the functions need a call or two: SSM, S3, EventBridge.
+//! The APIs of AWS of which the functions need a call or two: of SSM, S3, EventBridge.
 //!
 //! The SDK's client of each would take a million instructions at every start and up to two megabytes of the binary. So their
 //! calls are written here, and are made by what the SDK's clients are made of: its retries, time-outs, connections and
@@ -53,7 +53,7 @@ impl<T> fmt::Debug for Hidden<T> {
 
 /// A service in the function's region.
 #[derive(Debug, Clone)]
-pub struct Service {
+pub struct Api {
     /// As signatures name it: `ssm`.
     name: &'static str,
     endpoint: String,
@@ -83,12 +83,12 @@ impl Call {
 
 /// What a service says of a call that it does not do: its code and its message.
 #[derive(Debug)]
-pub struct ServiceError(ErrorMetadata);
+pub struct ApiError(ErrorMetadata);
 
 /// Why a call was not done, or is not known to have been.
-pub type CallError = SdkError<ServiceError, HttpResponse>;
+pub type CallError = SdkError<ApiError, HttpResponse>;
 
-impl fmt::Display for ServiceError {
+impl fmt::Display for ApiError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (code, message) = (self.0.code().unwrap_or("an error without a code"), self.0.message());
         match message {
@@ -98,32 +98,32 @@ impl fmt::Display for ServiceError {
     }
 }
 
-impl std::error::Error for ServiceError {}
+impl std::error::Error for ApiError {}
 
-impl ProvideErrorMetadata for ServiceError {
+impl ProvideErrorMetadata for ApiError {
     fn meta(&self) -> &ErrorMetadata {
         &self.0
     }
 }
 
-impl Service {
+impl Api {
     /// The service that signatures, and the names of its hosts, call `name`. `variable` is the end of the SDKs' variable that
     /// leads to another endpoint: `SSM`.
-    pub fn new(configuration: &SdkConfig, name: &'static str, variable: &str) -> Service {
+    pub fn new(configuration: &SdkConfig, name: &'static str, variable: &str) -> Api {
         let region = configuration.region().map(|region| region.as_ref()).unwrap_or_default();
         let endpoint =
             aws::endpoint(configuration, variable).unwrap_or_else(|| format!("https://{}", host(name, region)));
-        Service { name, endpoint, configuration: configuration.clone() }
+        Api { name, endpoint, configuration: configuration.clone() }
     }
 
     /// S3, for the objects of one bucket: what is called is `/` and an object's key.
-    pub fn bucket(configuration: &SdkConfig, bucket: &str) -> Service {
+    pub fn bucket(configuration: &SdkConfig, bucket: &str) -> Api {
         let region = configuration.region().map(|region| region.as_ref()).unwrap_or_default();
         let endpoint = match aws::endpoint(configuration, "S3") {
             Some(endpoint) => format!("{}/{bucket}", endpoint.trim_end_matches('/')),
             None => format!("https://{bucket}.{}", host("s3", region)),
         };
-        Service { name: "s3", endpoint, configuration: configuration.clone() }
+        Api { name: "s3", endpoint, configuration: configuration.clone() }
     }
 
     /// The answer to a call, if the service does it.
@@ -161,7 +161,7 @@ impl Service {
         body_digest: Option<Digest>,
         limits: Option<TimeoutConfig>,
         is_streamed: bool,
-    ) -> Operation<Hidden<Request<Bytes>>, Hidden<Response<SdkBody>>, ServiceError> {
+    ) -> Operation<Hidden<Request<Bytes>>, Hidden<Response<SdkBody>>, ApiError> {
         let is_s3 = self.name == "s3";
         let mut options = SigningOptions::default();
         options.double_uri_encode = !is_s3;
@@ -188,8 +188,8 @@ impl Service {
         }
         components.set_sleep_impl(self.configuration.sleep_impl());
         components.push_retry_classifier(HttpStatusCodeClassifier::default());
-        components.push_retry_classifier(TransientErrorClassifier::<ServiceError>::new());
-        components.push_retry_classifier(AwsErrorCodeClassifier::<ServiceError>::new());
+        components.push_retry_classifier(TransientErrorClassifier::<ApiError>::new());
+        components.push_retry_classifier(AwsErrorCodeClassifier::<ApiError>::new());
         let retries = self.configuration.retry_config().cloned().unwrap_or_else(RetryConfig::standard);
         let all = self.configuration.timeout_config().cloned();
         Operation::builder()
@@ -239,7 +239,7 @@ impl DeserializeResponse for Answers {
         let body = response.body().bytes().unwrap_or_default();
         if !response.status().is_success() {
             let said = said(response.headers().get("x-amzn-errortype"), body, response.status().as_u16());
-            return Err(OrchestratorError::operation(Error::erase(ServiceError(said))));
+            return Err(OrchestratorError::operation(Error::erase(ApiError(said))));
         }
         let mut copy = HttpResponse::new(response.status(), SdkBody::from(body));
         *copy.headers_mut() = response.headers().clone();
@@ -327,7 +327,7 @@ mod tests {
     #[test]
     fn an_error_is_read_wherever_a_service_says_it() {
         let read = |header, body: &str| {
-            let error = ServiceError(said(header, body.as_bytes(), 400));
+            let error = ApiError(said(header, body.as_bytes(), 400));
             (error.code().map(str::to_owned), error.to_string())
         };
         let json = r#"{"__type":"com.amazonaws.ssm#ParameterNotFound","message":"none such"}"#;
