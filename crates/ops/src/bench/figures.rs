@@ -11,6 +11,9 @@ use serde::Serialize;
 use super::services::{Behaviour, Services};
 use super::subject::{Log, Running, Spent, Subject};
 
+/// Whether an answer is right.
+pub type IsRight = fn(&[u8]) -> bool;
+
 /// A subject with its work.
 #[derive(Debug)]
 pub struct Case {
@@ -19,7 +22,7 @@ pub struct Case {
     /// What it is given to do, again and again.
     pub event: Bytes,
     /// Whether an answer to it is right.
-    pub is_right: fn(&[u8]) -> bool,
+    pub is_right: IsRight,
     /// How the services behave meanwhile.
     pub behaviour: Behaviour,
     /// How many invocations are measured each time, after a few that are not.

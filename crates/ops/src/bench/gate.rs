@@ -11,10 +11,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
+use bytes::Bytes;
 use serde::Serialize;
 
 use super::Bench;
-use super::figures::{Case, measured};
+use super::figures::{Case, IsRight, measured};
 use super::functions::{function, sizes};
 use super::instructions::{counted, counted_once};
 use super::services::{Behaviour, Services};
@@ -200,7 +201,7 @@ fn case(bench: &Bench, subject: &Subject, what: What) -> Result<Case> {
 }
 
 /// A function's small or large event, and what answer is right.
-fn work(bench: &Bench, function: &str, is_large: bool) -> Result<(bytes::Bytes, fn(&[u8]) -> bool)> {
+fn work(bench: &Bench, function: &str, is_large: bool) -> Result<(Bytes, IsRight)> {
     Ok(match (function, is_large) {
         ("receiver", false) => (bench.work.request(8 << 10, "72d3162e")?, is_accepted),
         ("receiver", true) => (bench.work.request(256 << 10, "72d3162e")?, is_accepted),

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use super::Bench;
-use super::figures::Case;
+use super::figures::{Case, IsRight};
 use super::functions::{function, lambda_variables};
 use super::gate::{has_no_failures, is_accepted};
 use super::subject::Subject;
@@ -32,7 +32,7 @@ pub fn cases(project: &Project, bench: &Bench, folder: &Path, progress: &dyn Fn(
     let other = |name: &str, command: Vec<PathBuf>, folder: &Path| subject(bench, name, command, folder);
     let (node, node_folder) = node(project, progress)?;
     let (python, python_folder) = python(project, progress)?;
-    let receivers: [(&str, Subject, fn(&[u8]) -> bool); 5] = [
+    let receivers: [(&str, Subject, IsRight); 5] = [
         ("Wharf's receiver", own("receiver")?, is_accepted),
         ("nothing, in Rust", other("empty", vec![rust.join("empty")], &rust), is_answered),
         ("Rust, the SDK's defaults", other("sdk-defaults", vec![rust.join("sdk-defaults")], &rust), is_answered),

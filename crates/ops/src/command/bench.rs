@@ -8,7 +8,7 @@ use bytes::Bytes;
 use clap::Args;
 use serde::Serialize;
 use wharf_ops::bench::chart::{Panel, svg};
-use wharf_ops::bench::figures::{Case, Figures, measured};
+use wharf_ops::bench::figures::{Case, Figures, IsRight, measured};
 use wharf_ops::bench::functions::{binaries, build, function};
 use wharf_ops::bench::gate::{self, Counted, Limit, has_no_failures, is_accepted, is_done};
 use wharf_ops::bench::growth::{self, Cost, Growth};
@@ -130,7 +130,7 @@ fn progress(step: &str) {
 struct Task {
     label: String,
     event: Bytes,
-    is_right: fn(&[u8]) -> bool,
+    is_right: IsRight,
     invocations: usize,
 }
 
