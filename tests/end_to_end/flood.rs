@@ -63,7 +63,9 @@ async fn ten_thousand_forged_requests_cost_no_write_and_no_memory_and_name_no_me
     assert!(at_the_end <= after_the_first_thousand + GROWTH_KIB_MAX);
     let calls = calls.lock().unwrap().clone();
     println!("calls to AWS: {calls:?}");
-    assert_eq!(calls.keys().collect::<Vec<_>>(), ["GetParameters"], "secrets are read, and nothing is written");
+    let called: Vec<&str> = calls.keys().map(String::as_str).collect();
+    assert_eq!(called, ["GetParameters", "GetQueueAttributes"], "secrets are read, and nothing is written");
+    assert_eq!(calls["GetQueueAttributes"], 1, "a connection to SQS, at the start");
 
     let log = door.lambda.log();
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
