@@ -1,7 +1,7 @@
 //! The APIs of AWS of which the functions need a call or two: of SSM, S3, EventBridge.
 //!
-//! The SDK's client of each would take a million instructions at every start and up to two megabytes of the binary. So their
-//! calls are written here, and are made by what the SDK's clients are made of: its retries, time-outs, connections and
+//! The SDK's client of each would take up to a million instructions at every start, and up to two megabytes of the binary. So
+//! their calls are written here, and are made by what the SDK's clients are made of: its retries, time-outs, connections and
 //! signatures ([`Operation`]).
 
 use std::borrow::Cow;
@@ -42,7 +42,7 @@ use wharf_webhook::idempotency::Digest;
 
 use crate::aws;
 
-/// What a signature covers is sent once, not twice: it is not repeated in the log, which at `TRACE` has all that the SDK does.
+/// Requests and answers may hold secrets and bodies, and at `TRACE` the SDK logs all that it is given.
 struct Hidden<T>(T);
 
 impl<T> fmt::Debug for Hidden<T> {
@@ -60,7 +60,7 @@ pub struct Api {
     configuration: SdkConfig,
 }
 
-/// One call, in whose log no body is.
+/// One call.
 pub struct Call {
     /// `PutParameter`
     pub operation: &'static str,
@@ -70,14 +70,12 @@ pub struct Call {
     pub body_digest: Option<Digest>,
     /// Its limits, if they are other than those of all calls.
     pub limits: Option<TimeoutConfig>,
-    /// Whether the body of the answer is left to be read by whoever asked, outside of all limits.
-    pub is_streamed: bool,
 }
 
 impl Call {
     /// A call without anything special.
     pub fn new(operation: &'static str, request: Request<Bytes>) -> Call {
-        Call { operation, request, body_digest: None, limits: None, is_streamed: false }
+        Call { operation, request, body_digest: None, limits: None }
     }
 }
 
@@ -126,13 +124,25 @@ impl Api {
         Api { name: "s3", endpoint, configuration: configuration.clone() }
     }
 
-    /// The answer to a call, if the service does it.
+    /// The answer to a call, if the service does it; with its body.
     ///
     /// # Errors
     /// [`CallError`].
     pub async fn call(&self, call: Call) -> Result<Response<SdkBody>, CallError> {
-        let Call { operation, request, body_digest, limits, is_streamed } = call;
-        let answer = self.operation(operation, body_digest, limits, is_streamed).invoke(Hidden(request)).await?;
+        self.answer(call, Answers { are_streamed: false }).await
+    }
+
+    /// The same, but the body is still to be read, outside of all limits.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn stream(&self, call: Call) -> Result<Response<SdkBody>, CallError> {
+        self.answer(call, Answers { are_streamed: true }).await
+    }
+
+    async fn answer(&self, call: Call, answers: Answers) -> Result<Response<SdkBody>, CallError> {
+        let Call { operation, request, body_digest, limits } = call;
+        let answer = self.operation(operation, body_digest, limits, answers).invoke(Hidden(request)).await?;
         Ok(answer.0)
     }
 
@@ -160,7 +170,7 @@ impl Api {
         name: &'static str,
         body_digest: Option<Digest>,
         limits: Option<TimeoutConfig>,
-        is_streamed: bool,
+        answers: Answers,
     ) -> Operation<Hidden<Request<Bytes>>, Hidden<Response<SdkBody>>, ApiError> {
         let is_s3 = self.name == "s3";
         let mut options = SigningOptions::default();
@@ -202,7 +212,7 @@ impl Api {
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .with_connection_poisoning()
             .serializer(serialized)
-            .deserializer_impl(Answers { is_streamed })
+            .deserializer_impl(answers)
             .runtime_plugin(StaticRuntimePlugin::new().with_config(layer.freeze()).with_runtime_components(components))
             .build()
     }
@@ -215,7 +225,7 @@ fn serialized(request: Hidden<Request<Bytes>>) -> Result<HttpRequest, BoxError> 
 /// Tells answers from errors.
 #[derive(Debug)]
 struct Answers {
-    is_streamed: bool,
+    are_streamed: bool,
 }
 
 impl DeserializeResponse for Answers {
@@ -224,7 +234,7 @@ impl DeserializeResponse for Answers {
         response: &mut HttpResponse,
         _: &ConfigBag,
     ) -> Option<Result<Output, OrchestratorError<Error>>> {
-        if !self.is_streamed || !response.status().is_success() {
+        if !self.are_streamed || !response.status().is_success() {
             return None;
         }
         let rest = HttpResponse::new(response.status(), SdkBody::taken());

@@ -99,7 +99,7 @@ pub fn dynamodb(configuration: &SdkConfig) -> aws_sdk_dynamodb::Client {
     aws_sdk_dynamodb::Client::from_conf(own.build())
 }
 
-/// SQS's client. It is made when it is first used: that takes a million instructions, and the consumer seldom needs it.
+/// SQS's client. It is made when it is first used: that takes half a million instructions, and the consumer seldom needs it.
 #[derive(Debug, Clone)]
 pub struct Sqs {
     configuration: SdkConfig,

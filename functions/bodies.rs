@@ -15,7 +15,7 @@ pub struct Bodies {
 
 impl Bodies {
     /// The bodies in this bucket.
-    pub fn new(configuration: &SdkConfig, bucket: String) -> Bodies {
+    pub fn new(configuration: &SdkConfig, bucket: &str) -> Bodies {
         Bodies { bucket: Bucket::new(configuration, bucket) }
     }
 

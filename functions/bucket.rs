@@ -28,7 +28,6 @@ const QUERY: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').
 #[derive(Debug, Clone)]
 pub struct Bucket {
     api: Api,
-    name: String,
 }
 
 /// An object is not known to be stored, or could not be read or deleted.
@@ -58,13 +57,8 @@ pub struct Page {
 
 impl Bucket {
     /// The bucket of this name.
-    pub fn new(configuration: &SdkConfig, name: String) -> Bucket {
-        Bucket { api: Api::bucket(configuration, &name), name }
-    }
-
-    /// Its name.
-    pub fn name(&self) -> &str {
-        &self.name
+    pub fn new(configuration: &SdkConfig, name: &str) -> Bucket {
+        Bucket { api: Api::bucket(configuration, name) }
     }
 
     /// Stores an object, within `time` if that is given. `digest` is its content's, if it is known: S3 compares it, so that
@@ -95,7 +89,7 @@ impl Bucket {
     /// If S3 does not say.
     pub async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, BucketUnavailable> {
         let request = Request::get(path(key)).body(Bytes::new()).map_err(unavailable)?;
-        match self.api.call(Call { is_streamed: true, ..Call::new("GetObject", request) }).await {
+        match self.api.stream(Call::new("GetObject", request)).await {
             Ok(answer) => read(answer).await.map(Some),
             Err(error) if error.code() == Some("NoSuchKey") => Ok(None),
             Err(error) => Err(unavailable(error)),

@@ -70,7 +70,7 @@ impl Entry {
 
 impl Spool {
     /// The spool in this bucket.
-    pub fn new(configuration: &SdkConfig, bucket: String) -> Spool {
+    pub fn new(configuration: &SdkConfig, bucket: &str) -> Spool {
         Spool { bucket: Bucket::new(configuration, bucket) }
     }
 

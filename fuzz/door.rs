@@ -315,9 +315,9 @@ fn new_door() -> Ingress {
         secrets: SecretStore::new(parameters.clone(), STAGE),
         openings: Openings::new(parameters, STAGE),
         keys: None,
-        bodies: Bodies::new(&CONFIGURATION, BUCKET.to_owned()),
+        bodies: Bodies::new(&CONFIGURATION, BUCKET),
         queue: Queue::new(Sqs::new(&CONFIGURATION), "https://sqs.example/1/deliveries".to_owned()),
-        spool: Spool::new(&CONFIGURATION, BUCKET.to_owned()),
+        spool: Spool::new(&CONFIGURATION, BUCKET),
         metrics: Metrics::written_by(STAGE, |line| WORLD.with_borrow_mut(|world| world.metrics.push(line.to_owned()))),
     }
 }

@@ -131,7 +131,7 @@ where
         ledger,
         queue: Queue::new(sqs.clone(), queue_url),
         event_bus: EventBus::new(&configuration, event_bus, bucket.clone()),
-        bodies: Bodies::new(&configuration, bucket),
+        bodies: Bodies::new(&configuration, &bucket),
         dead_letters: DeadLetterQueue::new(sqs, dead_letter_queue_url),
         metrics: Metrics::new(&stage),
         handler,

@@ -70,7 +70,7 @@ async fn serve() -> Result<(), lambda_runtime::Error> {
 
     let ledger = Ledger::new(aws::dynamodb(&configuration), table);
     let queue = Queue::new(Sqs::new(&configuration), queue_url);
-    let spool = Spool::new(&configuration, bucket);
+    let spool = Spool::new(&configuration, &bucket);
     let metrics = Metrics::new(&stage);
     let drain = Drain { spool, queue: queue.clone(), ledger: ledger.clone(), metrics: metrics.clone(), now };
     let errands = Errands { ledger, queue, metrics, now };

@@ -58,8 +58,8 @@ async fn serve() -> Result<(), lambda_runtime::Error> {
     tokio::join!(secrets.fetch_all(&endpoints, now().seconds()), queue.connect());
     let openings = Openings::new(parameters, &stage);
     let keys = endpoints.iter().any(|endpoint| endpoint.terms.scheme.publishes_key()).then(KeyStore::new);
-    let bodies = Bodies::new(&configuration, bucket.clone());
-    let spool = Spool::new(&configuration, bucket);
+    let bodies = Bodies::new(&configuration, &bucket);
+    let spool = Spool::new(&configuration, &bucket);
     let metrics = Metrics::new(&stage);
     let ingress = Ingress { endpoints, public_url, secrets, openings, keys, bodies, queue, spool, metrics };
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Request>| -> Result<Answer, lambda_runtime::Error> {

@@ -230,7 +230,7 @@ impl Wharf {
     }
 
     pub fn spool(&self) -> Spool {
-        Spool::new(&self.stack.facts().configuration(), self.stack.facts().bucket.clone())
+        Spool::new(&self.stack.facts().configuration(), &self.stack.facts().bucket)
     }
 
     pub fn metrics(&self) -> Metrics {
@@ -250,7 +250,7 @@ impl Wharf {
             endpoints: self.endpoints.clone(),
             ledger: self.ledger(),
             queue: self.queue(),
-            bodies: Bodies::new(&configuration, facts.bucket.clone()),
+            bodies: Bodies::new(&configuration, &facts.bucket),
             event_bus: EventBus::new(&configuration, event_bus, facts.bucket.clone()),
             dead_letters: DeadLetterQueue::new(Sqs::new(&configuration), facts.dead_letter_queue_url.clone()),
             metrics: self.metrics(),

@@ -21,6 +21,7 @@ mod start;
 mod door;
 mod flood;
 mod secrets;
+mod signed_calls;
 mod bodies;
 mod spool;
 mod logs;

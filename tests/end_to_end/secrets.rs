@@ -102,7 +102,7 @@ impl Wharf {
             secrets: SecretStore::new(parameters.clone(), "local"),
             openings: Openings::new(parameters, "local"),
             keys: None,
-            bodies: Bodies::new(&facts.configuration(), facts.bucket.clone()),
+            bodies: Bodies::new(&facts.configuration(), &facts.bucket),
             queue: self.queue(),
             spool: self.spool(),
             metrics: self.metrics(),

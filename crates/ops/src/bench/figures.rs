@@ -10,9 +10,7 @@ use serde::Serialize;
 
 use super::services::{Behaviour, Services};
 use super::subject::{Log, Running, Spent, Subject};
-
-/// Whether an answer is right.
-pub type IsRight = fn(&[u8]) -> bool;
+use super::work::IsRight;
 
 /// A subject with its work.
 #[derive(Debug)]

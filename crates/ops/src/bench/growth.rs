@@ -11,10 +11,10 @@ use serde::Serialize;
 
 use super::Bench;
 use super::functions::function;
-use super::gate::{has_no_failures, is_accepted};
 use super::instructions::counted_once;
 use super::services::{Behaviour, Ledger, Services};
 use super::subject::{Log, Running, Subject};
+use super::work::{ID, has_no_failures, is_accepted};
 
 /// The bodies that the receiver is given, in KiB: up to 192 they travel within their message.
 const BODIES_KIB: [usize; 7] = [1, 8, 64, 192, 256, 1024, 4096];
@@ -71,13 +71,13 @@ pub fn of(bench: &Bench, folder: &Path, progress: &dyn Fn(&str)) -> Result<Growt
     let (mut bodies, mut batches) = (Vec::new(), Vec::new());
     for kib in BODIES_KIB {
         progress(&format!("a body of {kib} KiB"));
-        let event = bench.work.request(kib << 10, "72d3162e")?;
+        let event = bench.work.request(kib << 10, ID)?;
         let take = |running: &Running| running.invoke(&event, is_accepted).map(|_| ());
         bodies.push(cost(bench, &receiver, kib << 10, if kib > 256 { 1 } else { 10 }, take)?);
     }
     for messages in BATCHES {
         progress(&format!("a batch of {messages}"));
-        let event = bench.work.batch(messages, 8 << 10, "72d3162e")?;
+        let event = bench.work.batch(messages, 8 << 10, ID)?;
         let take = |running: &Running| running.invoke(&event, has_no_failures).map(|_| ());
         batches.push(cost(bench, &consumer, messages, 10, take)?);
     }
@@ -106,7 +106,7 @@ fn calls_for_one(bench: &Bench, consumer: &Subject, ledger: Ledger) -> Result<Ve
     let services = Services::start(&Behaviour { ledger, ..bench.plain() })?;
     let (running, _) = Running::start(consumer, &services, &bench.folder, Log::File)?;
     let before = services.calls();
-    running.invoke(&bench.work.batch(1, 8 << 10, "72d3162e")?, has_no_failures)?;
+    running.invoke(&bench.work.batch(1, 8 << 10, ID)?, has_no_failures)?;
     let more = |(operation, times): (String, usize)| {
         let times = times - before.get(&operation).copied().unwrap_or(0);
         (times > 0).then_some((operation, times))
@@ -140,7 +140,6 @@ fn load(bench: &Bench, receiver: &Subject, consumer: &Subject, progress: &dyn Fn
 }
 
 fn receive(bench: &Bench, receiver: &Running, progress: &dyn Fn(&str)) -> Result<Vec<Taken>> {
-    const ID: &str = "00000000-cc78-11e3-81ab-4c9367dc0958";
     let event = bench.work.request(8 << 10, ID)?;
     let place = event.windows(ID.len()).position(|window| window == ID.as_bytes()).context("the id is in the event")?;
     let mut taken = vec![read(receiver)?];

@@ -7,10 +7,10 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use super::Bench;
-use super::figures::{Case, IsRight};
+use super::figures::Case;
 use super::functions::{function, lambda_variables};
-use super::gate::{has_no_failures, is_accepted};
 use super::subject::Subject;
+use super::work::{ID, IsRight, has_no_failures, is_accepted};
 use crate::project::Project;
 use crate::python;
 
@@ -26,7 +26,6 @@ const BATCHES: usize = 40;
 /// # Errors
 /// If one of them cannot be built, installed or found.
 pub fn cases(project: &Project, bench: &Bench, folder: &Path, progress: &dyn Fn(&str)) -> Result<Vec<(String, Case)>> {
-    const ID: &str = "72d3162e-cc78-11e3-81ab-4c9367dc0958";
     let rust = rust(project, progress)?;
     let own = |name: &str| function(name, &folder.join(name), &bench.folder, &bench.trust);
     let other = |name: &str, command: Vec<PathBuf>, folder: &Path| subject(bench, name, command, folder);

@@ -18,6 +18,8 @@ use crate::project::Project;
 
 /// What the functions are configured with while they are measured.
 pub const ENDPOINTS: &str = "[endpoints.github]\nprovider = \"github\"\n";
+/// GitHub's id of an event, where one is as good as another.
+pub const ID: &str = "72d3162e-cc78-11e3-81ab-4c9367dc0958";
 /// What GitHub signs with.
 pub const SECRET: &str = "a-secret-that-is-long-enough-to-be-one";
 /// The sample of API Gateway's event that requests are made of.
@@ -25,6 +27,9 @@ const EVENT: &str = "events/lambda/receiver-github-push.json";
 /// The body that others are made of.
 const BODY: &str = "events/github-push.json";
 const URL: &str = "https://hooks.example.com/webhooks/github";
+
+/// Whether an answer is right.
+pub type IsRight = fn(&[u8]) -> bool;
 
 /// Makes work of any size.
 #[derive(Debug)]
@@ -162,4 +167,19 @@ impl Work {
     pub fn errands(&self) -> Bytes {
         Bytes::from_static(br#"{"task":"errands"}"#)
     }
+}
+
+/// The receiver's answer to what it accepts.
+pub fn is_accepted(answer: &[u8]) -> bool {
+    answer.starts_with(br#"{"statusCode":200"#)
+}
+
+/// The consumer's answer if each event has landed.
+pub fn has_no_failures(answer: &[u8]) -> bool {
+    answer == br#"{"batchItemFailures":[]}"#
+}
+
+/// The housekeeper's answer.
+pub fn is_done(answer: &[u8]) -> bool {
+    answer == b"null"
 }

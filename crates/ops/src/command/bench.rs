@@ -8,12 +8,13 @@ use bytes::Bytes;
 use clap::Args;
 use serde::Serialize;
 use wharf_ops::bench::chart::{Panel, svg};
-use wharf_ops::bench::figures::{Case, Figures, IsRight, measured};
+use wharf_ops::bench::figures::{Case, Figures, measured};
 use wharf_ops::bench::functions::{binaries, build, function};
-use wharf_ops::bench::gate::{self, Counted, Limit, has_no_failures, is_accepted, is_done};
+use wharf_ops::bench::gate::{self, Counted, Limit};
 use wharf_ops::bench::growth::{self, Cost, Growth};
 use wharf_ops::bench::instructions::require_valgrind;
 use wharf_ops::bench::machine::Machine;
+use wharf_ops::bench::work::{ID, IsRight, has_no_failures, is_accepted, is_done};
 use wharf_ops::bench::{Bench, peers};
 use wharf_ops::project::Project;
 
@@ -84,6 +85,8 @@ pub fn run(project: &Project, arguments: &Arguments) -> Result<()> {
         bail!("what a process takes is read from /proc, which only Linux has: run it there");
     }
     require_valgrind()?;
+    // Before anything is built, which takes minutes.
+    let others = arguments.against.as_deref().map(binaries).transpose()?.unwrap_or_default();
     let folder = match &arguments.binaries {
         Some(folder) => folder.clone(),
         None => build(project, &progress)?,
@@ -100,7 +103,7 @@ pub fn run(project: &Project, arguments: &Arguments) -> Result<()> {
         report.figures = against_peers(project, &bench, &folder, arguments.rounds)?;
     } else {
         if !arguments.gate {
-            report.figures = own(&bench, &folder, arguments)?;
+            report.figures = own(&bench, &folder, &others, arguments.rounds)?;
         }
         for (name, binary) in binaries(&folder)? {
             report.counted.extend(gate::of(&bench, name, &binary, &progress)?);
@@ -135,7 +138,6 @@ struct Task {
 }
 
 fn tasks(bench: &Bench, function: &str) -> Result<Vec<Task>> {
-    const ID: &str = "72d3162e-cc78-11e3-81ab-4c9367dc0958";
     let request = |label: &str, bytes: usize, invocations| -> Result<Task> {
         let event = bench.work.request(bytes, ID)?;
         Ok(Task { label: label.to_owned(), event, is_right: is_accepted, invocations })
@@ -161,12 +163,11 @@ fn tasks(bench: &Bench, function: &str) -> Result<Vec<Task>> {
 }
 
 /// The functions, and beside each another build of it, if that is wanted.
-fn own(bench: &Bench, folder: &Path, arguments: &Arguments) -> Result<Vec<Row>> {
-    let others = arguments.against.as_deref().map(binaries).transpose()?;
+fn own(bench: &Bench, folder: &Path, others: &[(&str, PathBuf)], rounds: usize) -> Result<Vec<Row>> {
     let (mut cases, mut names) = (Vec::new(), Vec::new());
     for (name, binary) in binaries(folder)? {
-        let other = others.iter().flatten().find(|(other, _)| *other == name);
-        if others.is_some() && other.is_none() {
+        let other = others.iter().find(|(other, _)| *other == name);
+        if !others.is_empty() && other.is_none() {
             continue;
         }
         for Task { label, event, is_right, invocations } in tasks(bench, name)? {
@@ -178,7 +179,7 @@ fn own(bench: &Bench, folder: &Path, arguments: &Arguments) -> Result<Vec<Row>> 
             }
         }
     }
-    let mut figures = measured(&cases, arguments.rounds, &bench.folder, &progress)?.into_iter();
+    let mut figures = measured(&cases, rounds, &bench.folder, &progress)?.into_iter();
     let row = |(case, has_other): (String, bool)| {
         let own = figures.next()?;
         Some(Row { case, figures: own, against: has_other.then(|| figures.next()).flatten() })
