@@ -15,7 +15,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::Bench;
-use super::figures::{Case, measured};
+use super::figures::{Case, Figures, measured};
 use super::functions::{function, sizes};
 use super::instructions::{counted, counted_once};
 use super::services::{Behaviour, Services};
@@ -157,7 +157,15 @@ pub fn of(bench: &Bench, name: &'static str, binary: &Path, progress: &dyn Fn(&s
     let subject = function(name, binary, &bench.folder, &bench.trust)?;
     let limits = LIMITS.iter().find(|(function, _)| *function == name).map_or(&[][..], |(_, limits)| *limits);
     let mut all = Vec::new();
+    // Measured once, and only if something of it is limited.
     let mut figures = None;
+    let mut small = || -> Result<Figures> {
+        if let Some(figures) = &figures {
+            return Ok(Figures::clone(figures));
+        }
+        let case = case(bench, &subject, What::Small)?;
+        Ok(figures.insert(measured(&[case], 1, &bench.folder, &|_| ())?.remove(0)).clone())
+    };
     for (what, limit) in limits {
         progress(&format!("{name}: {}", what.text(name)));
         let count = match what {
@@ -173,19 +181,9 @@ pub fn of(bench: &Bench, name: &'static str, binary: &Path, progress: &dyn Fn(&s
                     running.invoke(&case.event, case.is_right).map(|_| ())
                 })?
             }
-            What::Connections | What::ConnectionsInAll | What::MemoryKib => {
-                let case = case(bench, &subject, What::Small)?;
-                let figures = match &mut figures {
-                    Some(figures) => figures,
-                    None => figures.insert(measured(&[case], 1, &bench.folder, &|_| ())?.remove(0)),
-                };
-                let [at_init, in_all] = figures.connections.map(|connections| connections as u64);
-                match what {
-                    What::Connections => at_init,
-                    What::ConnectionsInAll => in_all,
-                    _ => figures.peak_kib,
-                }
-            }
+            What::Connections => small()?.connections[0] as u64,
+            What::ConnectionsInAll => small()?.connections[1] as u64,
+            What::MemoryKib => small()?.peak_kib,
             What::CallsAtOnce => {
                 let mut case = case(bench, &subject, What::Large)?;
                 case.behaviour = Behaviour { ledger_latency: LATENCY, ..bench.plain() };
