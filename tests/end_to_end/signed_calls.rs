@@ -56,7 +56,9 @@ fn is_signed_for(service: &str, request: &HttpRequest) -> bool {
     let part = |name: &str| authorization.split_once(name).unwrap().1.split(',').next().unwrap();
     let (names, signature) = (part("SignedHeaders="), part("Signature="));
     let at = request.header("x-amz-date").unwrap();
-    let scope = format!("{}/eu-central-1/{service}/aws4_request", &at[..8]);
+    // `20261126T180000Z`
+    let day = at.split('T').next().unwrap();
+    let scope = format!("{day}/eu-central-1/{service}/aws4_request");
     assert_eq!(part("Credential="), format!("AKIDEXAMPLE/{scope}"));
     for needed in ["host", "x-amz-date", "x-amz-security-token"] {
         assert!(names.split(';').any(|name| name == needed), "{needed} is not signed");
@@ -73,7 +75,7 @@ fn is_signed_for(service: &str, request: &HttpRequest) -> bool {
     let canonical = format!("{method}\n{path}\n{}\n{headers}\n{names}\n{content}", pairs.join("&"));
     let text = format!("AWS4-HMAC-SHA256\n{at}\n{scope}\n{}", sha256(canonical.as_bytes()));
     let mut key = format!("AWS4{SECRET_KEY}").into_bytes();
-    for text in [&at[..8], "eu-central-1", service, "aws4_request"] {
+    for text in [day, "eu-central-1", service, "aws4_request"] {
         key = hmac_sha256(&key, text);
     }
     let expected: String = hmac_sha256(&key, &text).iter().map(|byte| format!("{byte:02x}")).collect();
