@@ -216,7 +216,7 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`]; then nothing may be processed.
     pub async fn guard(&self, envelope: &Envelope, now: UnixSeconds) -> Result<bool, LedgerError> {
-        let key = RecordKey::guard(envelope.endpoint(), envelope.body_digest());
+        let key = RecordKey::guard(envelope.endpoint(), envelope.guard_digest());
         let written = self
             .client
             .update_item()

@@ -130,7 +130,7 @@ const REASONS: [&str; 10] = [
     "malformed",
     "bad_signature",
     "stale",
-    "not_json",
+    "unfit_body",
     "not_open",
     "not_confirmed",
 ];
@@ -544,7 +544,7 @@ fn described(data: &[u8]) {
     let verdict = judgement::judge(&endpoint.terms, &sender.secrets, None, &request, NOW);
     let types = judgement::event_types(&endpoint.terms, &request);
     let is_event = matches!(verdict, Ok(Verdict::Event(_)));
-    let is_stored = is_event && endpoint.subscribes_to(types.iter().map(AsRef::as_ref));
+    let is_stored = is_event && endpoint.subscribes_to(&types);
     let stored = acknowledged(&seen.sent, endpoint, &signed.body);
     match seen.answer.status_code {
         200..300 => {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use thiserror::Error;
-use wharf_webhook::delivery::Delivery;
+use wharf_webhook::delivery::{Delivery, UnfitBody};
 use wharf_webhook::endpoints::Endpoint;
 use wharf_webhook::handshake::Reply;
 use wharf_webhook::judgement::methods;
@@ -95,9 +95,9 @@ pub enum Rejection {
     /// It is not signed as it has to be.
     #[error("{0}")]
     Refused(#[from] Refusal),
-    /// It is signed, and not what it says that it is.
-    #[error("the signature is right, and the body is not the JSON that its content type says")]
-    NotJson,
+    /// It is signed, and not what its sender sends.
+    #[error("{0}")]
+    UnfitBody(#[from] UnfitBody),
     /// The secret that it offers is not taken.
     #[error("{0}")]
     NotKept(#[from] NotKept),
@@ -153,7 +153,7 @@ impl Rejection {
             }
             Rejection::BodyNotBase64 => "malformed",
             Rejection::Refused(refusal) => refusal.kind().word(),
-            Rejection::NotJson => "not_json",
+            Rejection::UnfitBody(_) => "unfit_body",
             Rejection::NotKept(NotKept::Unavailable { .. }) => "secrets_unavailable",
             Rejection::NotKept(NotKept::NotOpen { .. } | NotKept::AlreadyOffered { .. }) => "not_open",
             Rejection::NotConfirmed => "not_confirmed",
@@ -181,7 +181,7 @@ impl Rejection {
                 endpoint.map_or(400, |endpoint| endpoint.terms.provider.status_refused)
             }
             Rejection::NotKept(NotKept::NotOpen { .. } | NotKept::AlreadyOffered { .. }) => 403,
-            Rejection::NotJson => 422,
+            Rejection::UnfitBody(_) => 422,
             Rejection::NotKept(NotKept::Unavailable { .. })
             | Rejection::SenderUnavailable(_)
             | Rejection::SecretsUnavailable(_)

@@ -167,7 +167,7 @@ impl Wharf {
             headers: vec![],
             replay_guard: false,
         };
-        Delivery::accept(&event, arrival, body)
+        Delivery::accept(&event, arrival, body).unwrap()
     }
 
     pub async fn post(&self, endpoint: &str, headers: HeaderMap, body: &[u8]) -> Answer {

@@ -17,7 +17,7 @@ fn key(event: &str) -> RecordKey {
 }
 
 fn arriving() -> Arriving<'static> {
-    Arriving { received_at: NOW, arrival_id: "a-1", body: Digest::of(b"{}"), event_type: Some("paid"), message: "{}" }
+    Arriving { received_at: NOW, arrival_id: "a-1", body: Digest::of(b"{}"), guard: None, event_type: Some("paid"), message: "{}" }
 }
 
 /// A record with something in every attribute.
@@ -38,6 +38,7 @@ fn record(state: State) -> Record {
         expires_at: NOW.plus(1000),
         arrival_id: "a-1".into(),
         body: Digest::of(b"{}"),
+        guard: None,
         event_type: Some("paid".into()),
         failures: vec![Failure { at: NOW, replay: 1, attempt: 2, reason: "\u{1F600} \"closed\"".into() }],
         message: Some("{}".into()),

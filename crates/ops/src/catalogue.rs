@@ -93,7 +93,7 @@ pub struct SchemeView {
     pub tolerance_seconds: Option<i64>,
     /// Where the event's id may be.
     pub event_id: Vec<String>,
-    /// What the id is worth: `event`, `hint`, `none` or `repeats`.
+    /// What the id is worth: `event`, `events`, `hint`, `none` or `repeats`.
     pub event_id_rating: &'static str,
     /// Why.
     pub event_id_rating_reason: &'static str,
@@ -183,6 +183,7 @@ pub fn describe(provider: &Provider) -> String {
         Retried::ServerErrors => "5xx".to_owned(),
         Retried::AllBut(statuses) => format!("all but {statuses:?}"),
         Retried::ServerErrorsAnd(statuses) => format!("5xx and {statuses:?}"),
+        Retried::Only(statuses) => format!("{statuses:?} only"),
     };
     line("retries", format!("{} (after: {after})", provider.retries.schedule));
     line("answered", format!("{} if accepted, {} if refused", provider.status_accepted, provider.status_refused));
@@ -221,8 +222,18 @@ pub fn cautions(endpoint: &Endpoint) -> Vec<String> {
             cautions.push(caution);
         }
     }
+    if !scheme.separates() {
+        let remedy = if terms.provider.name == GENERIC.name {
+            ". If the body is always a JSON object or list, say so in `signature`: body = \"json\""
+        } else {
+            ""
+        };
+        cautions.push(format!(
+            "nothing separates some of the parts that are signed: whoever captured one request can part them anew{remedy}"
+        ));
+    }
     match scheme.event_id_rating {
-        IdRating::Event => {}
+        IdRating::Event | IdRating::Events => {}
         IdRating::Hint if endpoint.replay_guard => {}
         IdRating::Hint => cautions.push(format!(
             "duplicates are told by id and body ({}); replay_guard = true also stops a captured body under a new id",
@@ -296,6 +307,7 @@ fn coverage(scheme: &Scheme) -> &'static str {
 fn rating(rating: IdRating) -> &'static str {
     match rating {
         IdRating::Event => "event",
+        IdRating::Events => "events",
         IdRating::Hint => "hint",
         IdRating::None => "none",
         IdRating::Repeats => "repeats",

@@ -153,7 +153,7 @@ fn is_refused_condition(error: &TransactWriteItemsError) -> bool {
 
 /// Where the guard of a record's body is, if it names this record's event.
 async fn guard(deployment: &Deployment, key: &RecordKey, record: &Record) -> Result<Option<RecordKey>> {
-    let guard = RecordKey::guard(key.endpoint(), record.body);
+    let guard = RecordKey::guard(key.endpoint(), record.guard.unwrap_or(record.body));
     let call = deployment.dynamodb().get_item().table_name(&deployment.table).consistent_read(true);
     let answer = call.set_key(Some(primary_key(&guard))).send().await;
     let item: HashMap<_, _> = answer.with_context(|| deployment.cannot("read the ledger"))?.item.unwrap_or_default();

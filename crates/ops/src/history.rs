@@ -83,6 +83,7 @@ pub(crate) mod tests {
             expires_at: UnixSeconds(1_757_024_100),
             arrival_id: "A1=".into(),
             body: Digest::of(b"\xff{}"),
+            guard: None,
             event_type: Some("paid".into()),
             failures: vec![
                 failure(1_754_000_010, 0, 1, "the warehouse is closed"),

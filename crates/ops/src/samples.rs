@@ -147,8 +147,8 @@ impl Sample {
 
 fn header_of(sources: &[Source]) -> Option<&'static str> {
     sources.iter().find_map(|source| match source {
-        Source::Header(name) => Some(*name),
-        Source::Json(_) | Source::Form(_) | Source::FormJson(..) | Source::Query(_) => None,
+        Source::Header(name) | Source::EncodedHeader(name) => Some(*name),
+        Source::Json(_) | Source::MemberBeside(_) | Source::Form(_) | Source::FormJson(..) | Source::Query(_) => None,
     })
 }
 
@@ -186,6 +186,10 @@ fn put_in_body(outgoing: &mut Outgoing, source: &Source, id: Option<&str>) -> bo
             outgoing.body = form.finish().into_bytes();
             true
         }
-        Source::Header(_) | Source::FormJson(..) | Source::Query(_) => false,
+        Source::Header(_)
+        | Source::EncodedHeader(_)
+        | Source::MemberBeside(_)
+        | Source::FormJson(..)
+        | Source::Query(_) => false,
     }
 }

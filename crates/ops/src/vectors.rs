@@ -285,16 +285,18 @@ impl Case {
             tolerance_seconds: number("tolerance_secs"),
             future_tolerance_seconds: number("future_tolerance_secs"),
         };
-        Ok(terms)
+        let event_id: Vec<Source> = self.sources("event_id")?;
+        Ok(if event_id.is_empty() { terms } else { terms.with_event_id(event_id) })
+    }
+
+    fn sources(&self, key: &str) -> Result<Vec<Source>> {
+        let named = self.config.get(key).map(texts).unwrap_or_default();
+        named.iter().map(|text| generic::source(text).map_err(anyhow::Error::msg)).collect()
     }
 
     fn generic(&self) -> Result<provider::Scheme> {
         let text = |key: &str| self.config.get(key).and_then(Value::as_str).map(str::to_owned);
         let number = |key: &str| self.config.get(key).and_then(Value::as_i64);
-        let sources = |key: &str| -> Result<Vec<Source>> {
-            let named = self.config.get(key).map(texts).unwrap_or_default();
-            named.iter().map(|text| generic::source(text).map_err(anyhow::Error::msg)).collect()
-        };
         let parameters = Parameters {
             header: text("header"),
             query: text("query"),
@@ -310,9 +312,11 @@ impl Case {
             tolerance_seconds: number("tolerance_secs"),
             future_tolerance_seconds: number("future_tolerance_secs"),
             require: Vec::new(),
+            body: text("body"),
+            decompress: self.config.get("decompress").and_then(Value::as_bool),
         };
         match generic::scheme(&parameters) {
-            Ok(scheme) => Ok(scheme.with_event_id(sources("event_id")?).with_event_type(sources("event_type")?)),
+            Ok(scheme) => Ok(scheme.with_event_type(self.sources("event_type")?)),
             Err(problems) => {
                 let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
                 bail!("{}", problems.join("; "))

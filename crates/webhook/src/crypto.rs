@@ -59,23 +59,39 @@ fn joined<'p>(pieces: impl Iterator<Item = &'p [u8]>, mut take: impl FnMut(&[u8]
     take(buffer.get(..filled).unwrap_or_default());
 }
 
-/// Whether `signature` is one of `pieces` under a public key.
-pub(crate) fn is_signed<'p>(
-    algorithm: Algorithm,
-    key: &[u8],
-    pieces: impl Iterator<Item = &'p [u8]>,
-    signature: &[u8],
-) -> bool {
-    let Some(verification) = verification(algorithm) else { return false };
-    let key = UnparsedPublicKey::new(verification, key);
-    if algorithm == Algorithm::Ed25519 {
-        // It reads its message twice, so it wants it in one piece.
-        return key.verify(&pieces.collect::<Vec<_>>().concat(), signature).is_ok();
+/// What public keys verify, ready for any number of keys and signatures.
+pub(crate) struct Message {
+    verification: &'static dyn VerificationAlgorithm,
+    form: Form,
+}
+
+enum Form {
+    Digest(digest::Digest),
+    /// Ed25519 hashes each signature along, and reads its message twice: so it wants it in one piece.
+    Whole(Vec<u8>),
+}
+
+impl Message {
+    /// The message in these pieces; `None` for an algorithm without public keys.
+    pub(crate) fn of<'p>(algorithm: Algorithm, pieces: impl Iterator<Item = &'p [u8]>) -> Option<Message> {
+        let verification = verification(algorithm)?;
+        if algorithm == Algorithm::Ed25519 {
+            return Some(Message { verification, form: Form::Whole(pieces.collect::<Vec<_>>().concat()) });
+        }
+        let digest = if algorithm == Algorithm::RsaSha1 { &digest::SHA1_FOR_LEGACY_USE_ONLY } else { &digest::SHA256 };
+        let mut context = digest::Context::new(digest);
+        pieces.for_each(|piece| context.update(piece));
+        Some(Message { verification, form: Form::Digest(context.finish()) })
     }
-    let digest = if algorithm == Algorithm::RsaSha1 { &digest::SHA1_FOR_LEGACY_USE_ONLY } else { &digest::SHA256 };
-    let mut context = digest::Context::new(digest);
-    pieces.for_each(|piece| context.update(piece));
-    key.verify_digest(&context.finish(), signature).is_ok()
+
+    /// Whether any of `signatures` is one under this public key.
+    pub(crate) fn fits(&self, key: &[u8], signatures: &[Vec<u8>]) -> bool {
+        let key = UnparsedPublicKey::new(self.verification, key);
+        signatures.iter().any(|signature| match &self.form {
+            Form::Digest(digest) => key.verify_digest(digest, signature).is_ok(),
+            Form::Whole(message) => key.verify(message, signature).is_ok(),
+        })
+    }
 }
 
 /// Whether `key` is a public key of this algorithm.

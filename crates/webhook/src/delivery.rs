@@ -1,6 +1,7 @@
 //! One verified arrival of an event.
 
 use bytes::Bytes;
+use thiserror::Error;
 
 use crate::clock::UnixMillis;
 use crate::idempotency::{Digest, IdempotencyKey};
@@ -32,9 +33,15 @@ pub struct Envelope {
     pub(crate) content_type: Option<String>,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body_digest: Digest,
+    pub(crate) guard_digest: Digest,
     pub(crate) secret_index: usize,
     pub(crate) replay_guard: bool,
 }
+
+/// A verified body that is not what its sender sends: a part of something else that was signed, or a mistake of the sender's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the signature is right, and the body is not the JSON, or the form, that this sender sends")]
+pub struct UnfitBody;
 
 /// Where and when a request arrived, and what of it travels on beside the body.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,8 +63,15 @@ pub struct Arrival {
 }
 
 impl Delivery {
-    /// Lets a verified request in. `body` is the body that was verified.
-    pub fn accept(event: &Event, arrival: Arrival, body: Vec<u8>) -> Delivery {
+    /// Lets a verified request in. `body` is its body as it came; one that came compressed becomes what was signed.
+    ///
+    /// # Errors
+    /// [`UnfitBody`], whatever the headers say.
+    pub fn accept(event: &Event, arrival: Arrival, body: Vec<u8>) -> Result<Delivery, UnfitBody> {
+        let body = event.decompressed().map_or(body, <[u8]>::to_vec);
+        if !event.is_fit(&body, arrival.content_type.as_deref()) {
+            return Err(UnfitBody);
+        }
         let body = Bytes::from(body);
         let envelope = Envelope {
             endpoint: arrival.endpoint,
@@ -70,10 +84,11 @@ impl Delivery {
             content_type: arrival.content_type,
             headers: arrival.headers,
             body_digest: event.body_digest(),
+            guard_digest: event.guard_digest(),
             secret_index: event.secret_index(),
             replay_guard: arrival.replay_guard,
         };
-        Delivery { envelope, body, replay: 0, attempt: 1 }
+        Ok(Delivery { envelope, body, replay: 0, attempt: 1 })
     }
 
     /// Everything but the body.
@@ -238,6 +253,11 @@ impl Envelope {
         self.body_digest
     }
 
+    /// What a replay guard claims: the same for all that one signature fits.
+    pub fn guard_digest(&self) -> Digest {
+        self.guard_digest
+    }
+
     /// Which of the endpoint's secrets matched; 0 was the newest.
     pub fn secret_index(&self) -> usize {
         self.secret_index
@@ -259,6 +279,7 @@ impl Envelope {
             received_at: self.received_at.seconds(),
             arrival_id: &self.arrival_id,
             body: self.body_digest,
+            guard: Some(self.guard_digest).filter(|guard| self.replay_guard && *guard != self.body_digest),
             event_type: self.event_type.as_ref().map(|stated| stated.text.as_str()),
             message,
         }

@@ -6,9 +6,10 @@
 //! | --- | --- |
 //! | `provider` | whose scheme verifies it; required |
 //! | `scheme` | which, where the provider has several: `"v3"`. Absent: the provider's first |
-//! | `events` | the types that are processed; others are acknowledged and counted. A list of events is processed if any of them is. Absent: all |
+//! | `events` | the types that are processed; others are acknowledged and counted. A list of events is processed if any of them is, and so is an event whose type cannot be told. Absent: all |
 //! | `headers` | further request headers that the handler is given |
 //! | `reply` | `{ status, content_type, body }`, what an accepted request is answered with |
+//! | `varies` | members of the JSON body that the sender changes when it tries again, beside those that the provider's row names: `["json:/attempt"]`. They do not tell events apart |
 //! | `event_id`, `event_type` | where they are, if not where the provider has them: `header:NAME`, `json:/pointer`, `form:FIELD`, `query:NAME`, or a list of these |
 //! | `replay_guard` | `true`: a body that was processed is not processed again under another unsigned id |
 //! | `tolerance_seconds`, `future_tolerance_seconds` | how old a signed timestamp may be, or how far ahead, if not what the provider names |
@@ -27,6 +28,7 @@
 //! | `log_bodies` | `true`: what of its bodies fits goes into the log. Absent: nothing of them |
 //! | `alarm_refusals` | how many of its requests may be turned away within five minutes before an alarm tells. Absent: only the stage's alarm does |
 //! | `alarm_silence_hours` | how many hours may pass without a delivery before an alarm tells, up to 168. Absent: it may be silent for ever |
+//! | `methods` | `generic` only: the methods by which events come. Absent: `["POST"]` |
 //! | `signature` | `generic` only: the scheme, see [`crate::provider::generic`] |
 
 use std::borrow::Cow;
@@ -184,19 +186,25 @@ impl Endpoint {
         source.is_some_and(|source| ranges.iter().any(|range| range.contains(&source.to_canonical())))
     }
 
-    /// Whether events of these types are processed: all of a request's, of which one is enough. A request without a type is
-    /// processed where all are.
-    pub fn subscribes_to<'t>(&self, mut types: impl Iterator<Item = &'t str>) -> bool {
-        self.events.as_ref().is_none_or(|events| types.any(|kind| events.iter().any(|event| event == kind)))
+    /// Whether events of these types are processed: all of a request's, of which one is enough. A request whose type cannot be
+    /// told is processed: what is not known to be unwanted must not be dropped.
+    pub fn subscribes_to(&self, types: &[impl AsRef<str>]) -> bool {
+        let is_listed = |events: &Vec<String>| types.iter().any(|kind| events.iter().any(|event| event == kind.as_ref()));
+        types.is_empty() || self.events.as_ref().is_none_or(is_listed)
     }
 
     /// The names of the headers that travel with a delivery: those that hold its id and type, the provider's and the
     /// endpoint's; lower case.
     pub fn kept_headers(&self) -> impl Iterator<Item = &str> {
-        let sources = self.terms.scheme.event_id.iter().chain(self.terms.scheme.event_type);
+        let scheme = &self.terms.scheme;
+        let sources = scheme.event_id.iter().chain(scheme.event_type).chain(scheme.beside);
         let named = sources.filter_map(|source| match source {
-            Source::Header(name) => Some(*name),
-            Source::Json(_) | Source::Form(_) | Source::FormJson(..) | Source::Query(_) => None,
+            Source::Header(name) | Source::EncodedHeader(name) => Some(*name),
+            Source::Json(_)
+            | Source::MemberBeside(_)
+            | Source::Form(_)
+            | Source::FormJson(..)
+            | Source::Query(_) => None,
         });
         let mut names: Vec<&str> = named
             .chain(self.terms.provider.headers.iter().copied())
@@ -310,6 +318,13 @@ impl Reader<'_> {
                 *at,
                 "`events` is empty, so that nothing would be processed: leave it out to process all types",
             );
+        }
+        if let (Some((at, _)), Some(terms)) = (&events, &terms)
+            && terms.scheme.event_type.is_empty()
+        {
+            let problem = "`events` can match nothing: where the types of";
+            let remedy = "is not known. Name the place with `event_type`, or leave `events` out";
+            self.problem(*at, format!("{problem} {} stand {remedy}", terms.provider.title));
         }
         let headers = self.headers(table);
         let reply = table.get("reply").and_then(|value| self.reply(value));
@@ -427,15 +442,19 @@ impl Reader<'_> {
         let event_id = self.sources(table, "event_id");
         let event_type = self.sources(table, "event_type");
         let mut scheme = scheme?;
-        if let Some(event_id) = event_id {
-            scheme = scheme.with_event_id(event_id);
-        }
         if let Some(event_type) = event_type {
             scheme = scheme.with_event_type(event_type);
         }
+        if let Some(varies) = self.varies(table) {
+            scheme = scheme.with_more_that_varies(varies);
+        }
         let mut terms = Terms::new(provider, scheme);
         self.settings(provider_at, name, table, &mut terms);
-        Some(terms)
+        self.methods(table, &mut terms);
+        Some(match event_id {
+            Some(event_id) => terms.with_event_id(event_id),
+            None => terms,
+        })
     }
 
     fn scheme(&mut self, at: usize, name: &str, provider: &Provider, table: &DeTable<'_>) -> Option<Scheme> {
@@ -611,6 +630,9 @@ impl Reader<'_> {
             let names = required.keys().map(|key| key.get_ref().to_string()).collect::<Vec<_>>();
             names.into_iter().filter_map(|name| Some((name.clone(), self.text(required, &name)?.1))).collect()
         });
+        let tolerance_seconds = self.integer(signature, "tolerance_seconds").map(|(_, seconds)| seconds);
+        let future_tolerance_seconds = self.integer(signature, "future_tolerance_seconds").map(|(_, seconds)| seconds);
+        let decompress = self.boolean(signature, "decompress").map(|(_, decompress)| decompress);
         let mut text = |key| self.text(signature, key).map(|(_, text)| text);
         let parameters = Parameters {
             header: text("header"),
@@ -624,9 +646,11 @@ impl Reader<'_> {
             content: text("content"),
             timestamp: text("timestamp"),
             timestamp_unit: text("timestamp_unit"),
-            tolerance_seconds: self.integer(signature, "tolerance_seconds").map(|(_, seconds)| seconds),
-            future_tolerance_seconds: self.integer(signature, "future_tolerance_seconds").map(|(_, seconds)| seconds),
+            tolerance_seconds,
+            future_tolerance_seconds,
             require,
+            body: text("body"),
+            decompress,
         };
         match generic::scheme(&parameters) {
             Ok(scheme) => Some(scheme),
@@ -653,6 +677,31 @@ impl Reader<'_> {
             }
         }
         Some(sources)
+    }
+
+    fn varies(&mut self, table: &DeTable<'_>) -> Option<Vec<Source>> {
+        let at = table.get("varies")?.span().start;
+        let sources = self.sources(table, "varies")?;
+        for source in sources.iter().filter(|source| !matches!(source, Source::Json(_))) {
+            self.problem(at, format!("`varies` has \"{source}\", and can have members of the JSON body: \"json:/attempt\""));
+        }
+        Some(sources)
+    }
+
+    fn methods(&mut self, table: &DeTable<'_>, terms: &mut Terms) {
+        let Some((at, methods)) = self.texts(table, "methods") else { return };
+        if terms.provider.name != GENERIC.name {
+            let (title, known) = (terms.provider.title, terms.provider.methods.join(", "));
+            self.problem(at, format!("`methods` has no meaning here: {title} sends its events by {known}"));
+        }
+        if methods.is_empty() {
+            self.problem(at, "`methods` is empty, so that nothing would be let in");
+        }
+        for method in methods.iter().filter(|method| !EVENT_METHODS.contains(&method.as_str())) {
+            let problem = format!("`methods` has {method:?}, and can have {}", EVENT_METHODS.join(", "));
+            self.problem(at, problem);
+        }
+        terms.methods = methods.into_iter().map(generic::kept).collect();
     }
 
     fn headers(&mut self, table: &DeTable<'_>) -> Vec<String> {
@@ -760,8 +809,11 @@ impl Reader<'_> {
     }
 }
 
+/// The methods by which events may come.
+const EVENT_METHODS: [&str; 5] = ["POST", "PUT", "PATCH", "GET", "DELETE"];
+
 /// All keys of an endpoint.
-const KEYS: [&str; 26] = [
+const KEYS: [&str; 28] = [
     "provider",
     "scheme",
     "events",
@@ -769,6 +821,7 @@ const KEYS: [&str; 26] = [
     "reply",
     "event_id",
     "event_type",
+    "varies",
     "replay_guard",
     "tolerance_seconds",
     "future_tolerance_seconds",
@@ -787,6 +840,7 @@ const KEYS: [&str; 26] = [
     "log_bodies",
     "alarm_refusals",
     "alarm_silence_hours",
+    "methods",
     "signature",
 ];
 
@@ -836,8 +890,8 @@ mod tests {
         let endpoints = Endpoints::parse("[endpoints.github]\nprovider = \"github\"\n").unwrap();
         let github = endpoints.get("github").unwrap();
         assert_eq!(github.terms.provider.name, "github");
-        assert!(github.subscribes_to(["push"].into_iter()));
-        assert!(github.subscribes_to([].into_iter()));
+        assert!(github.subscribes_to(&["push"]));
+        assert!(github.subscribes_to(&[] as &[&str]));
     }
 
     #[test]
@@ -845,10 +899,11 @@ mod tests {
         let text = "[endpoints.github]\nprovider = \"github\"\nevents = [\"push\"]\n";
         let endpoints = Endpoints::parse(text).unwrap();
         let github = endpoints.get("github").unwrap();
-        assert!(github.subscribes_to(["push"].into_iter()));
-        assert!(github.subscribes_to(["pull_request", "push"].into_iter()));
-        assert!(!github.subscribes_to(["pull_request"].into_iter()));
-        assert!(!github.subscribes_to([].into_iter()));
+        assert!(github.subscribes_to(&["push"]));
+        assert!(github.subscribes_to(&["pull_request", "push"]));
+        assert!(!github.subscribes_to(&["pull_request"]));
+        // Its type cannot be told.
+        assert!(github.subscribes_to(&[] as &[&str]));
     }
 
     #[test]
@@ -903,7 +958,7 @@ signature = { header = "X-S" }
                 (5, "the provider \"strype\" is unknown: did you mean \"stripe\"? `cargo ops providers` lists those that are known".into()),
                 (
                     6,
-                    "[endpoints.billing] has the unknown key `evnts`: it knows provider, scheme, events, headers, reply, event_id, event_type, replay_guard, tolerance_seconds, future_tolerance_seconds, public_url, trust_forwarded, verify_token, webhook_id, topics, sandbox, deliver, on_interrupted, retry, keep_days, source_ranges, secret_store, log_bodies, alarm_refusals, alarm_silence_hours, signature"
+                    "[endpoints.billing] has the unknown key `evnts`: it knows provider, scheme, events, headers, reply, event_id, event_type, varies, replay_guard, tolerance_seconds, future_tolerance_seconds, public_url, trust_forwarded, verify_token, webhook_id, topics, sandbox, deliver, on_interrupted, retry, keep_days, source_ranges, secret_store, log_bodies, alarm_refusals, alarm_silence_hours, methods, signature"
                         .into()
                 ),
                 (7, "[endpoints.shop] has no `provider`: `cargo ops providers` lists those that are known".into()),

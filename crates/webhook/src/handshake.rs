@@ -96,8 +96,7 @@ pub fn reply(terms: &Terms, handshake: &Handshake, secrets: &Secrets, request: &
         }
         Check::PlainToken(source) => {
             let token = asked(request, source)?;
-            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=_-".contains(&byte);
-            if token.len() > PLAIN_TOKEN_BYTES_MAX || !token.bytes().all(is_plain) {
+            if !is_plain_length(token.len()) || !is_plain(token.as_bytes()) {
                 return Err(Refusal::ChallengeUnacceptable { what: source.to_string() });
             }
         }
@@ -117,6 +116,21 @@ pub fn reply(terms: &Terms, handshake: &Handshake, secrets: &Secrets, request: &
 
 /// The longest challenge that is answered with a signature, in bytes; X's have 48.
 const PLAIN_TOKEN_BYTES_MAX: usize = 64;
+
+/// Whether a challenge of so many bytes is answered with a signature.
+pub(crate) fn is_plain_length(bytes: usize) -> bool {
+    (1..=PLAIN_TOKEN_BYTES_MAX).contains(&bytes)
+}
+
+/// Whether a challenge may hold this.
+pub(crate) fn is_plain(part: &[u8]) -> bool {
+    part.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/=_-".contains(byte))
+}
+
+/// Whether a stranger may ask this provider's endpoints to sign something.
+pub(crate) fn signs_for_anyone(terms: &Terms) -> bool {
+    terms.provider.handshakes.iter().any(|handshake| !handshake.signed && handshake.needs_secret())
+}
 
 /// What is asked about, which must not be empty.
 fn asked(request: &Request<'_>, source: &Source) -> Result<String, Refusal> {

@@ -16,6 +16,15 @@ impl IdempotencyKey {
         IdempotencyKey::within_bounds(id.to_owned())
     }
 
+    /// For a list of such ids, of which there is one at least: in this order they are the event.
+    pub(crate) fn of_events(ids: &[String]) -> IdempotencyKey {
+        match ids {
+            [] => IdempotencyKey::of_content(Digest::of(b"")),
+            [id] => IdempotencyKey::of_event(id),
+            [first, ..] => IdempotencyKey::of_event_and_body(first, Digest::of(ids.join("\n").as_bytes())),
+        }
+    }
+
     /// For an id that is neither.
     pub(crate) fn of_event_and_body(id: &str, body: Digest) -> IdempotencyKey {
         IdempotencyKey::within_bounds(format!("{id}:{body}"))
@@ -114,6 +123,14 @@ mod tests {
             IdempotencyKey::of_event(&"x".repeat(257)).as_str(),
             "15eb95a462ee20bd91a415ae2d4aed341288186ddaa2b37908f7d592f0c3f85f"
         );
+    }
+
+    #[test]
+    fn the_ids_of_a_list_are_one_key_in_their_order() {
+        let key = |ids: &[&str]| IdempotencyKey::of_events(&ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>());
+        assert_eq!(key(&["a"]).as_str(), "a");
+        assert_eq!(key(&["a", "b"]).as_str(), "a:7e18f737311b2dc3b2f269dd78396b0351f14fb66efa879f768cb23181883c78");
+        assert_ne!(key(&["a", "b"]), key(&["b", "a"]));
     }
 
     #[test]

@@ -6,8 +6,9 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// The member at `pointer`; the step `*` stands for the first element of a list.
@@ -47,6 +48,98 @@ pub(crate) fn scalar(value: &RawValue) -> Option<Cow<'_, str>> {
         b'{' | b'[' => None,
         b'n' => Some(Cow::Borrowed("")),
         _ => Some(Cow::Borrowed(value.get())),
+    }
+}
+
+/// Whether a text is JSON from its beginning to its end.
+pub(crate) fn is_json(text: &[u8]) -> bool {
+    std::str::from_utf8(text).is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
+}
+
+/// Whether a text is a JSON object or list.
+pub(crate) fn is_object_or_list(text: &[u8]) -> bool {
+    matches!(text.trim_ascii_start().first(), Some(b'{' | b'[')) && is_json(text)
+}
+
+/// The name of an object's first member that is none of `names`; `None` if there is none, or the text is no JSON object.
+pub(crate) fn name_beside(text: &[u8], names: &[&str]) -> Option<String> {
+    let text = std::str::from_utf8(text).ok()?;
+    serde_json::from_str::<NameBeside>(text).ok()?.0.into_iter().find(|name| !names.contains(&&**name))
+}
+
+/// The text in pieces, without the members at `pointers` and the commas beside them: as if they had never been there. The
+/// whole of it if it is no JSON.
+pub(crate) fn without<'a>(text: &'a [u8], pointers: &[&str]) -> Vec<&'a [u8]> {
+    let mut left_out: Vec<Range<usize>> = Vec::new();
+    for pointer in pointers {
+        let name = pointer.rsplit('/').next().unwrap_or_default();
+        for value in members(text, pointer).unwrap_or_default() {
+            // A value that was found in a text is a part of it.
+            let start = (value.get().as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
+            left_out.push(with_name(text, start..start + value.get().len(), name));
+        }
+    }
+    left_out.sort_unstable_by_key(|range| (range.start, range.end));
+    let (mut pieces, mut at) = (Vec::with_capacity(left_out.len() + 1), 0);
+    for range in left_out {
+        if range.start < at {
+            continue;
+        }
+        let before = text.get(at..range.start).unwrap_or_default();
+        let behind = text.get(range.end..).unwrap_or_default();
+        match (before.trim_ascii_end().strip_suffix(b","), behind.trim_ascii_start().strip_prefix(b",")) {
+            (Some(before), _) => {
+                pieces.push(before);
+                at = range.end;
+            }
+            (None, Some(behind)) => {
+                pieces.push(before);
+                at = text.len() - behind.len();
+            }
+            (None, None) => {
+                pieces.push(before);
+                at = range.end;
+            }
+        }
+    }
+    pieces.extend(text.get(at..));
+    pieces
+}
+
+/// Where a member stands, its name included, whose value is at `value`. An element of a list has no name, and one that is
+/// written with escapes stays.
+fn with_name(text: &[u8], value: Range<usize>, name: &str) -> Range<usize> {
+    let before = text.get(..value.start).unwrap_or_default().trim_ascii_end();
+    let quoted = before.strip_suffix(b":").map(<[u8]>::trim_ascii_end).and_then(|text| text.strip_suffix(b"\""));
+    let named = quoted.and_then(|text| text.strip_suffix(name.as_bytes())).and_then(|text| text.strip_suffix(b"\""));
+    named.map_or(value.start, <[u8]>::len)..value.end
+}
+
+/// The names of an object's members, in their order.
+struct NameBeside(Vec<String>);
+
+impl<'de> Deserialize<'de> for NameBeside {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<NameBeside, D::Error> {
+        deserializer.deserialize_map(Names)
+    }
+}
+
+struct Names;
+
+impl<'de> Visitor<'de> for Names {
+    type Value = NameBeside;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<NameBeside, A::Error> {
+        let mut names = Vec::new();
+        while let Some(name) = map.next_key::<String>()? {
+            map.next_value::<IgnoredAny>()?;
+            names.push(name);
+        }
+        Ok(NameBeside(names))
     }
 }
 
@@ -91,7 +184,7 @@ impl<'a> DeserializeSeed<'a> for Walk<'_, '_, 'a> {
 
     fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
         if self.pointer.is_empty() {
-            self.found.push(serde::Deserialize::deserialize(deserializer)?);
+            self.found.push(Deserialize::deserialize(deserializer)?);
             return Ok(());
         }
         deserializer.deserialize_any(self)
@@ -240,6 +333,48 @@ mod tests {
         assert!(member(deep.as_bytes(), "/0").is_none());
         let closed = format!("{deep}{}", "]".repeat(100_000));
         assert!(text_at(closed.as_bytes(), "/0/0/0").is_none());
+    }
+
+    #[test]
+    fn a_member_is_left_out_with_its_name_and_one_comma() {
+        let left = |body: &str, pointers: &[&str]| String::from_utf8(without(body.as_bytes(), pointers).concat()).unwrap();
+        assert_eq!(left(r#"{"a":1,"n":2,"b":3}"#, &["/n"]), r#"{"a":1,"b":3}"#);
+        assert_eq!(left(r#"{"n" : {"x":[]} , "b":3}"#, &["/n"]), r#"{ "b":3}"#);
+        assert_eq!(left(r#"{"a":1,"n":2,"m":3}"#, &["/m", "/n"]), r#"{"a":1}"#);
+        assert_eq!(left(r#"{"n":2,"m":3}"#, &["/m", "/n"]), "{}");
+        assert_eq!(left(r#"{"a":1 , "n":"2"}"#, &["/n"]), r#"{"a":1 }"#);
+        assert_eq!(left(r#"{"n":2}"#, &["/n"]), "{}");
+        assert_eq!(left(r#"{"n":2,"m":3,"a":1}"#, &["/m", "/n"]), r#"{"a":1}"#);
+        let list = r#"[{"n":0,"a":"n"},{"a":"x","n":1},{"a":1}]"#;
+        assert_eq!(left(list, &["/*/n"]), r#"[{"a":"n"},{"a":"x"},{"a":1}]"#);
+        assert_eq!(left(r#"{"d":{"r":true},"a":1}"#, &["/d/r", "/none", "/a/x"]), r#"{"d":{},"a":1}"#);
+        // What is left out once is not left out twice.
+        assert_eq!(left(r#"{"d":{"r":true},"a":1}"#, &["/d", "/d/r"]), r#"{"a":1}"#);
+        for whole in ["", "{", "\"n\"", r#"{"a":1}"#] {
+            assert_eq!(left(whole, &["/n"]), whole);
+        }
+    }
+
+    #[test]
+    fn the_first_name_beside_others_is_found() {
+        let beside = |body: &str| name_beside(body.as_bytes(), &["update_id"]);
+        assert_eq!(beside(r#"{"update_id":1,"message":{"a":1}}"#).as_deref(), Some("message"));
+        assert_eq!(beside(r#"{"poll":{},"update_id":1}"#).as_deref(), Some("poll"));
+        for none in [r#"{"update_id":1}"#, "[]", "", r#"{"a":1"#, "1"] {
+            assert_eq!(beside(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn json_is_json_to_its_end_however_deep() {
+        assert!(is_object_or_list(b" {\"a\": [1, \"x\"]} "));
+        assert!(is_object_or_list(b"[]"));
+        assert!(is_json(b"\"x\"") && !is_object_or_list(b"\"x\""));
+        assert!(is_json(b"1") && !is_object_or_list(b"1"));
+        for body in [&b""[..], b"{", b"{} {}", b"\xff", b"\"\xff\"", b"payload={}", b"[\"\xff\"]"] {
+            assert!(!is_json(body), "{body:?}");
+        }
+        assert!(is_object_or_list(format!("{}{}", "[".repeat(100_000), "]".repeat(100_000)).as_bytes()));
     }
 
     #[test]

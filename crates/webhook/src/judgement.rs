@@ -6,15 +6,17 @@
 use std::borrow::Cow;
 
 use crate::clock::UnixSeconds;
+use crate::compression;
 use crate::handshake::{self, First, Reply};
 use crate::idempotency::{Digest, IdempotencyKey};
 use crate::limits::STATED_BYTES_MAX;
-use crate::provider::{Content, IdRating, Part, Source};
+use crate::json;
+use crate::provider::{BodyForm, Content, Covered, IdRating, Scheme, Source, WithoutId};
 use crate::refusal::Refusal;
-use crate::request::{Once, Request};
+use crate::request::Request;
 use crate::secret::Secrets;
 use crate::signature::key::FetchedKey;
-use crate::signature::{self, Verified};
+use crate::signature::{self, Verified, covered};
 use crate::terms::Terms;
 
 /// What a request is.
@@ -33,6 +35,11 @@ pub struct Event {
     id: Option<Stated>,
     kind: Option<Stated>,
     body_digest: Digest,
+    guard_digest: Digest,
+    form: BodyForm,
+    /// The body, where it did not come as it was signed.
+    decompressed: Option<Vec<u8>>,
+    is_get: bool,
     secret_index: usize,
 }
 
@@ -65,6 +72,8 @@ pub fn judge(
     request: &Request<'_>,
     now: UnixSeconds,
 ) -> Result<Verdict, Refusal> {
+    let headers = terms.scheme.in_its_own_names(request.headers);
+    let request = &Request { headers: &headers, ..*request };
     if let Some(handshake) = handshake::unsigned(terms, request) {
         return handshake::reply(terms, handshake, secrets, request).map(|reply| Verdict::Handshake(Box::new(reply)));
     }
@@ -72,9 +81,15 @@ pub fn judge(
     if !ping.is_empty() && ping.iter().all(|condition| request.meets(condition)) {
         return Err(Refusal::UnsignedPing);
     }
+    let decompressed = if terms.scheme.decompress { compression::decompressed(request)? } else { None };
+    let body = decompressed.as_deref().unwrap_or(request.body);
+    let request = &Request { body, ..*request };
     let verified = signature::verify(terms, secrets, published, request, now)?;
     if let Some(handshake) = handshake::find(terms, request, true) {
         return handshake::reply(terms, handshake, secrets, request).map(|reply| Verdict::Handshake(Box::new(reply)));
+    }
+    if handshake::signs_for_anyone(terms) && covered::could_be_challenge(terms, request) {
+        return Err(Refusal::CouldBeChallenge);
     }
     if terms.scheme.content == Content::Sns
         && let Some(url) = signature::sns::confirmation(terms, verified, request)?
@@ -82,12 +97,13 @@ pub fn judge(
         let reply = Reply { status: 200, headers: Vec::new(), body: String::new(), first: First::Fetch { url } };
         return Ok(Verdict::Handshake(Box::new(reply)));
     }
-    Ok(Verdict::Event(Box::new(event(terms, verified, request))))
+    let event = event(terms, verified, request);
+    Ok(Verdict::Event(Box::new(Event { decompressed, ..event })))
 }
 
-/// The methods that a sender uses: it posts events, and some ask in other ways.
+/// The methods that a sender uses: its events come by some, and it asks by others too.
 pub fn methods(terms: &Terms) -> Vec<&'static str> {
-    let mut methods = vec!["POST"];
+    let mut methods = terms.methods.clone();
     for handshake in terms.provider.handshakes {
         if !methods.contains(&handshake.method) {
             methods.push(handshake.method);
@@ -96,61 +112,105 @@ pub fn methods(terms: &Terms) -> Vec<&'static str> {
     methods
 }
 
-/// Every type that a request's event, or its list of events, has.
-pub fn event_types<'a>(terms: &Terms, request: &Request<'a>) -> Vec<Cow<'a, str>> {
-    let found = terms.scheme.event_type.iter().map(|source| request.lookup_all(source));
-    found.into_iter().find(|types| !types.is_empty()).unwrap_or_default()
+/// Every type that a verified request's event, or its list of events, has, wherever it stands. `body` is the one that was
+/// verified.
+pub fn event_types(terms: &Terms, request: &Request<'_>) -> Vec<String> {
+    let headers = terms.scheme.in_its_own_names(request.headers);
+    let request = &Request { headers: &headers, ..*request };
+    let found = terms.scheme.event_type.iter().flat_map(|source| request.lookup_all(source));
+    found.map(Cow::into_owned).collect()
 }
 
 /// What a request says about its event, whoever sent it. For what is not let in, and for conformance cases.
 pub fn stated(terms: &Terms, request: &Request<'_>, sources: &[Source]) -> Option<Stated> {
+    said(terms, request, sources).map(|(text, covered)| Stated { text, signed: covered == Covered::Yes })
+}
+
+fn said(terms: &Terms, request: &Request<'_>, sources: &[Source]) -> Option<(String, Covered)> {
     sources.iter().find_map(|source| {
         let text = request.lookup(source).filter(|text| text.len() <= STATED_BYTES_MAX)?.into_owned();
-        match (terms.scheme.content, source) {
-            // A Contentful request lists the headers that it signs: what it could have signed and did not is not its own.
-            (Content::Contentful, Source::Header(name)) => {
-                signature::signs_header(request, name).then_some(Stated { text, signed: true })
-            }
-            _ => Some(Stated { text, signed: terms.scheme.covers(source) }),
-        }
+        let covered = match (terms.scheme.content, source) {
+            // A Contentful request lists the headers that it signs.
+            (Content::Contentful, Source::Header(name)) if signature::signs_header(request, name) => Covered::Yes,
+            _ => terms.covers(source),
+        };
+        Some((text, covered))
     })
 }
 
 fn event(terms: &Terms, verified: Verified, request: &Request<'_>) -> Event {
     let scheme = &terms.scheme;
-    let id = stated(terms, request, scheme.event_id);
-    let body_digest = Digest::of(request.body);
-    let basis = match (scheme.event_id_rating, &id) {
-        (IdRating::Repeats, _) => KeyBasis::Arrival,
-        // An id that this request does not sign is worth less than its provider's best.
-        (IdRating::Event, Some(id)) if id.signed => KeyBasis::Key(IdempotencyKey::of_event(&id.text)),
-        (IdRating::Event | IdRating::Hint, Some(id)) => {
-            KeyBasis::Key(IdempotencyKey::of_event_and_body(&id.text, body_digest))
-        }
-        (IdRating::None, _) | (_, None) => {
-            KeyBasis::Key(IdempotencyKey::of_content(signed_digest(terms, request, body_digest)))
-        }
+    let said_id = said(terms, request, scheme.event_id);
+    let digest = || covered::event_digest(terms, request);
+    let without_id = || match scheme.without_id {
+        WithoutId::Digest => KeyBasis::Key(IdempotencyKey::of_content(digest())),
+        WithoutId::Arrival => KeyBasis::Arrival,
     };
+    let basis = match (scheme.event_id_rating, &said_id) {
+        (IdRating::Repeats, _) => KeyBasis::Arrival,
+        (IdRating::None, _) => KeyBasis::Key(IdempotencyKey::of_content(digest())),
+        (IdRating::Event | IdRating::Events | IdRating::Hint, None) => without_id(),
+        // An id that this request does not sign is worth less than its provider's best.
+        (IdRating::Event, Some((id, Covered::Yes))) => KeyBasis::Key(IdempotencyKey::of_event(id)),
+        (IdRating::Events | IdRating::Hint, Some((id, covered))) => match ids_of_list(scheme, request) {
+            Ids::Missing => without_id(),
+            Ids::Of(ids) if scheme.event_id_rating == IdRating::Events && *covered == Covered::Yes => {
+                KeyBasis::Key(IdempotencyKey::of_events(&ids))
+            }
+            Ids::Of(_) | Ids::NoList => hint(id, *covered, digest()),
+        },
+        (IdRating::Event, Some((id, covered))) => hint(id, *covered, digest()),
+    };
+    let id = said_id.map(|(text, covered)| Stated { text, signed: covered == Covered::Yes });
     let kind = stated(terms, request, scheme.event_type);
-    Event { basis, id, kind, body_digest, secret_index: verified.secret_index() }
+    Event {
+        basis,
+        id,
+        kind,
+        body_digest: Digest::of(request.body),
+        guard_digest: covered::guard_digest(terms, request),
+        form: scheme.body,
+        decompressed: None,
+        is_get: request.method == "GET",
+        secret_index: verified.secret_index(),
+    }
 }
 
-/// The digest of what was signed beside the timestamp: the body, and the headers that a scheme adds to it.
-fn signed_digest(terms: &Terms, request: &Request<'_>, body_digest: Digest) -> Digest {
-    let Content::Parts(parts) = terms.scheme.content else { return body_digest };
-    let mut headers: Vec<&[u8]> = Vec::new();
-    for part in parts {
-        if let Part::Header(name) = part
-            && let Once::Value(value) = request.header(name)
-        {
-            headers.push(value.as_bytes());
+/// The key of an id that does not identify an event by itself. One that can be parted anew out of what is signed would make
+/// several events of one signature; and the digest holds it already.
+fn hint(id: &str, covered: Covered, digest: Digest) -> KeyBasis {
+    KeyBasis::Key(match covered {
+        Covered::Movable => IdempotencyKey::of_content(digest),
+        Covered::Yes | Covered::No => IdempotencyKey::of_event_and_body(id, digest),
+    })
+}
+
+/// The ids of a list of events.
+enum Ids {
+    /// The place of the id is in no list.
+    NoList,
+    /// Each element has one.
+    Of(Vec<String>),
+    /// An element has none.
+    Missing,
+}
+
+fn ids_of_list(scheme: &Scheme, request: &Request<'_>) -> Ids {
+    let list = scheme.event_id.iter().find_map(|source| match source {
+        Source::Json(pointer) if request.lookup(source).is_some() => {
+            pointer.rfind("/*/").and_then(|at| pointer.get(..at + 2)).map(|list| (source, list))
         }
-    }
-    if headers.is_empty() {
-        return body_digest;
-    }
-    // A header holds no line feed, so this is unambiguous.
-    Digest::of_parts(&[&headers.join(b"\n".as_slice()), b"\n", request.body])
+        Source::Json(_)
+        | Source::Header(_)
+        | Source::EncodedHeader(_)
+        | Source::MemberBeside(_)
+        | Source::Form(_)
+        | Source::FormJson(..)
+        | Source::Query(_) => None,
+    });
+    let Some((source, list)) = list else { return Ids::NoList };
+    let ids: Vec<String> = request.lookup_all(source).into_iter().map(Cow::into_owned).collect();
+    if ids.len() == request.count(list) { Ids::Of(ids) } else { Ids::Missing }
 }
 
 impl Event {
@@ -172,13 +232,66 @@ impl Event {
         self.kind.as_ref()
     }
 
-    /// The digest of the body.
+    /// The digest of the body, as it was signed.
     pub fn body_digest(&self) -> Digest {
         self.body_digest
+    }
+
+    /// What a replay guard claims: the same for all that one signature fits.
+    pub fn guard_digest(&self) -> Digest {
+        self.guard_digest
+    }
+
+    /// The body as it was signed, where it came compressed.
+    pub fn decompressed(&self) -> Option<&[u8]> {
+        self.decompressed.as_deref()
+    }
+
+    /// Whether a verified body is what its sender sends: a check that no header decides.
+    pub(crate) fn is_fit(&self, body: &[u8], content_type: Option<&str>) -> bool {
+        match self.form {
+            BodyForm::Json => json::is_object_or_list(body) || self.is_get && body.is_empty(),
+            BodyForm::JsonOrForm => json::is_object_or_list(body) || is_form(body),
+            BodyForm::Any => !content_type.is_some_and(says_json) || json::is_json(body),
+        }
     }
 
     /// Which of the endpoint's secrets matched; 0 is the newest.
     pub fn secret_index(&self) -> usize {
         self.secret_index
+    }
+}
+
+/// `application/json`, or a type that is built on it, such as `application/cloudevents+json`.
+fn says_json(content_type: &str) -> bool {
+    let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    media_type == "application/json" || media_type.ends_with("+json")
+}
+
+/// Whether a body can be a form: names and values, escaped.
+fn is_form(body: &[u8]) -> bool {
+    body.contains(&b'=') && body.iter().all(|byte| byte.is_ascii_graphic() && !b"{}[]\"<>".contains(byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_what_says_so() {
+        for content_type in ["application/json", "Application/JSON; charset=utf-8", "application/cloudevents+json"] {
+            assert!(says_json(content_type), "{content_type}");
+        }
+        for content_type in ["", "text/plain", "application/x-www-form-urlencoded", "application/jsonl"] {
+            assert!(!says_json(content_type), "{content_type}");
+        }
+    }
+
+    #[test]
+    fn a_form_is_names_and_values() {
+        assert!(is_form(b"payload=%7B%22a%22%3A1%7D&b=+c"));
+        for body in [&b""[..], b"payload", b"{\"a\":\"=\"}", b"a=b c", b"a=\xff", b"[1=2]"] {
+            assert!(!is_form(body), "{body:?}");
+        }
     }
 }

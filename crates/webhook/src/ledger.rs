@@ -47,10 +47,10 @@ impl RecordKey {
         RecordKey { event: RecordKey::partition(endpoint, event), body: body.unwrap_or(NO_BODY).to_owned() }
     }
 
-    /// Where it is kept under which key a body was first processed, for endpoints with `replay_guard`. No record is there: a
-    /// record's sort key is a digest or `-`.
-    pub fn guard(endpoint: &str, body: Digest) -> RecordKey {
-        RecordKey { event: RecordKey::partition(endpoint, &body.to_string()), body: GUARD.to_owned() }
+    /// Where it is kept under which key something was first processed that one signature fits, for endpoints with
+    /// `replay_guard`. No record is there: a record's sort key is a digest or `-`.
+    pub fn guard(endpoint: &str, guarded: Digest) -> RecordKey {
+        RecordKey { event: RecordKey::partition(endpoint, &guarded.to_string()), body: GUARD.to_owned() }
     }
 
     /// The partition that holds all records of a sender's id.
@@ -113,6 +113,8 @@ pub struct Record {
     pub arrival_id: String,
     /// The digest of that delivery's body.
     pub body: Digest,
+    /// What its endpoint's replay guard claimed, where it has one and that is another digest.
+    pub guard: Option<Digest>,
     /// The type of the event.
     pub event_type: Option<String>,
     /// The attempts that failed, oldest first; of many, the latest.
@@ -158,6 +160,8 @@ pub struct Arriving<'a> {
     pub arrival_id: &'a str,
     /// The digest of its body.
     pub body: Digest,
+    /// What its endpoint's replay guard claims, where it has one and that is another digest.
+    pub guard: Option<Digest>,
     /// The type of its event.
     pub event_type: Option<&'a str>,
     /// The queue message that carries it.
@@ -359,6 +363,7 @@ fn first(arriving: &Arriving<'_>, claimant: &Claimant, now: UnixSeconds) -> Reco
         expires_at: now.plus(RECORD_RETENTION_SECONDS),
         arrival_id: arriving.arrival_id.to_owned(),
         body: arriving.body,
+            guard: arriving.guard,
         event_type: arriving.event_type.map(str::to_owned),
         failures: Vec::new(),
         message: None,
@@ -562,6 +567,7 @@ impl Record {
             expires_at: now.plus(RECORD_RETENTION_SECONDS),
             arrival_id: arriving.arrival_id.to_owned(),
             body: arriving.body,
+            guard: arriving.guard,
             event_type: arriving.event_type.map(str::to_owned),
             failures: self.failures.clone(),
             message: None,

@@ -33,6 +33,7 @@ pub mod terms;
 pub mod secret;
 pub mod request;
 mod json;
+mod compression;
 pub mod judgement;
 pub mod handshake;
 pub mod signature;

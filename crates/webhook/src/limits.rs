@@ -43,6 +43,9 @@ pub const STATED_BYTES_MAX: usize = 1024;
 /// How many signatures a request may bring (Stripe and Standard Webhooks send two while a secret rolls; DocuSign one for
 /// each of up to 100 keys).
 pub const SIGNATURES_MAX: usize = 100;
+/// How many signatures a request may bring where public keys verify them, which takes some 100 µs for each of them and each
+/// key (Standard Webhooks sends two while a key rolls; the others send one).
+pub const PUBLIC_KEY_SIGNATURES_MAX: usize = 4;
 /// How much of a text that a stranger wrote goes into a refusal, in characters.
 pub const QUOTED_CHARACTERS_MAX: usize = 128;
 /// How much of a body goes into a log line, in bytes, where its endpoint says `log_bodies = true`.

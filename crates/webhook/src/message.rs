@@ -53,6 +53,9 @@ struct Message<'a> {
     /// A JSON object as text: an extension's value cannot be an object.
     headers: String,
     bodysha256: String,
+    /// What a replay guard claims; absent where it is the body's digest.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    guardsha256: Option<String>,
     secretindex: usize,
     /// Absent where it is false.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
@@ -182,6 +185,9 @@ pub fn encode(delivery: &Delivery) -> Result<String, MessageTooLarge> {
         arrivalid: envelope.arrival_id.clone(),
         headers: serde_json::Value::Object(headers).to_string(),
         bodysha256: envelope.body_digest.to_string(),
+        guardsha256: Some(envelope.guard_digest)
+            .filter(|guard| *guard != envelope.body_digest)
+            .map(|guard| guard.to_string()),
         secretindex: envelope.secret_index,
         replayguard: envelope.replay_guard,
         data_base64: None,
@@ -232,6 +238,11 @@ pub fn decode(text: &str) -> Result<Carried, MessageError> {
         .map(|(name, value)| value.as_str().map(|value| (name, value.to_owned())))
         .collect::<Option<Vec<_>>>()
         .ok_or_else(|| undecodable("a header is not text"))?;
+    let body_digest = Digest::from_hex(&message.bodysha256).ok_or_else(|| undecodable("`bodysha256` is no digest"))?;
+    let guard_digest = match &message.guardsha256 {
+        Some(digest) => Digest::from_hex(digest).ok_or_else(|| undecodable("`guardsha256` is no digest"))?,
+        None => body_digest,
+    };
     let envelope = Envelope {
         endpoint: endpoint.ok_or_else(|| undecodable("`source` is not /webhooks/{endpoint}"))?.to_owned(),
         provider: message.provider,
@@ -242,7 +253,8 @@ pub fn decode(text: &str) -> Result<Carried, MessageError> {
         received_at: UnixMillis::from_rfc3339(&message.time).ok_or_else(|| undecodable("`time` is no instant"))?,
         content_type: message.datacontenttype,
         headers,
-        body_digest: Digest::from_hex(&message.bodysha256).ok_or_else(|| undecodable("`bodysha256` is no digest"))?,
+        body_digest,
+        guard_digest,
         secret_index: message.secretindex,
         replay_guard: message.replayguard,
     };
@@ -291,7 +303,7 @@ mod tests {
     }
 
     fn of(envelope: Envelope, body: &[u8]) -> Delivery {
-        let envelope = Envelope { body_digest: Digest::of(body), ..envelope };
+        let envelope = Envelope { body_digest: Digest::of(body), guard_digest: Digest::of(body), ..envelope };
         Delivery { envelope, body: body.to_vec().into(), replay: 0, attempt: 1 }
     }
 
@@ -310,6 +322,7 @@ mod tests {
                 ("x-note".into(), "é \u{1F600} \u{7f}\u{ffff}".into()),
             ],
             body_digest: Digest::of(b"\xff{}"),
+            guard_digest: Digest::of(b"\xff{}"),
             secret_index: 1,
             replay_guard: false,
         }
@@ -336,7 +349,10 @@ mod tests {
     fn what_was_written_is_read_unchanged() {
         let untyped = Envelope { event_id: None, event_type: None, content_type: None, headers: vec![], ..envelope() };
         let guarded = Envelope { replay_guard: true, ..envelope() };
-        for delivery in [envelope(), untyped, guarded].map(|envelope| of(envelope, b"\xff{}")) {
+        let mut by_signature = of(envelope(), b"\xff{}");
+        by_signature.envelope.guard_digest = Digest::of(b"what was signed");
+        let deliveries = [envelope(), untyped, guarded].map(|envelope| of(envelope, b"\xff{}"));
+        for delivery in deliveries.into_iter().chain([by_signature]) {
             assert_eq!(decode(&encode(&delivery).unwrap()), Ok(Carried::Whole(delivery)));
         }
     }
@@ -395,6 +411,7 @@ mod tests {
             &good.replace("/webhooks/github", "/webhooks/"),
             &good.replace("/3t9", "/3t8"),
             &good.replace("/3t9", "!"),
+            &good.replace("\"secretindex\"", "\"guardsha256\":\"88\",\"secretindex\""),
             &good.replace("2025-07-31", "soon"),
             &good.replace("d-1:", &"x".repeat(300)),
             &good.replace("data_base64", "data"),

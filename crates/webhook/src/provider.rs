@@ -5,14 +5,18 @@
 //! providers. A private sender needs no row: `provider = "generic"` in `endpoints.toml` supplies one
 //! (`provider/generic.rs`).
 
+mod separation;
 mod table;
 pub mod generic;
 
+use std::borrow::Cow;
 use std::fmt;
 
 use base64::Engine;
 use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+use http::{HeaderMap, HeaderName};
 
 pub use self::table::PROVIDERS;
 
@@ -36,8 +40,10 @@ pub struct Provider {
     pub required: List<Setting>,
     /// Questions that it asks before, or between, its events.
     pub handshakes: List<Handshake>,
-    /// What it posts unsigned when an endpoint is set up, and wants a 2xx for. It is turned away as everything unsigned
-    /// is, and told 200. Empty where there is no such thing.
+    /// The methods by which its events come, the usual one first. Questions have methods of their own.
+    pub methods: List<Text>,
+    /// What it sends unsigned when an endpoint is set up, or to look at its certificate, and wants a 2xx for. It is turned
+    /// away as everything unsigned is, and told 200. Empty where there is no such thing.
     pub unsigned_ping: List<Condition>,
     /// Request headers that travel with the delivery beside those that hold its id and type; lower case.
     pub headers: List<Text>,
@@ -56,10 +62,24 @@ pub struct Provider {
 pub struct Retries {
     /// The answers after which it sends again.
     pub after: Retried,
+    /// What it signs then.
+    pub signed: Signed,
     /// How late the last repetition of an event can come, in seconds after the first; `None` where it does not say.
     pub horizon_seconds: Option<u32>,
     /// As its documentation puts it, in short.
     pub schedule: Text,
+}
+
+/// What a sender signs when it sends an event again. It decides how old a timestamp may be: a repetition that bears the first
+/// one must be accepted as late as it can come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signed {
+    /// Each attempt is signed with its own timestamp.
+    Afresh,
+    /// The first attempt's signature is repeated, or the signature has no timestamp.
+    Once,
+    /// It does not say.
+    Unknown,
 }
 
 /// The answers after which a sender sends again.
@@ -79,6 +99,8 @@ pub enum Retried {
     AllBut(List<u16>),
     /// These, and 5xx.
     ServerErrorsAnd(List<u16>),
+    /// These, and no other.
+    Only(List<u16>),
 }
 
 /// What only the owner of an endpoint knows.
@@ -113,6 +135,13 @@ pub struct Scheme {
     pub secret: SecretForm,
     /// What is signed.
     pub content: Content,
+    /// What the body must be, whatever its `Content-Type` says.
+    pub body: BodyForm,
+    /// Whether the signature is over the body without its `Content-Encoding`.
+    pub decompress: bool,
+    /// What all its headers may begin with instead, first what they begin with in this row: some of the sender's own customers,
+    /// or its newer products, use other names. A request has one family of them or the other.
+    pub other_headers: Option<(Text, Text)>,
     /// Where the sender says when it signed, if the signature covers that.
     pub timestamp: Option<Timestamp>,
     /// Headers that must have this value; names in lower case.
@@ -123,8 +152,46 @@ pub struct Scheme {
     pub event_id_rating: IdRating,
     /// Why it is rated so.
     pub rating_reason: Text,
-    /// Where the type of the event is; the first source that yields one counts.
+    /// What an event is whose request has no id, or a list of which an element has none.
+    pub without_id: WithoutId,
+    /// What the digest is taken of that is a part of the key, or all of it.
+    pub digest: DigestOf,
+    /// Members of the JSON body, and headers, that differ between attempts at one event: the digest leaves them out.
+    pub varies: List<Source>,
+    /// What tells events apart beside what is signed: the digest takes it in, though anybody can change it.
+    pub beside: List<Source>,
+    /// Where the type of the event is; the first source that yields one names it. Filters match a type at any of them.
     pub event_type: List<Source>,
+}
+
+/// What a body must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyForm {
+    /// A JSON object or list; nothing, where the method is GET. Neither its beginning nor its end is one, so nobody can part it
+    /// from what is signed beside it at another place.
+    Json,
+    /// A JSON object or list, or a form.
+    JsonOrForm,
+    /// Anything; JSON, where the `Content-Type` says that.
+    Any,
+}
+
+/// What an event is that has no id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WithoutId {
+    /// Its digest tells it from others.
+    Digest,
+    /// Each arrival is an event: the sender says the same again when the same happens again.
+    Arrival,
+}
+
+/// What the digest of an idempotency key is taken of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DigestOf {
+    /// All that the signature covers, but for the timestamp: what is not signed is nobody's word.
+    Signed,
+    /// The body, because what is signed beside it does not tell events apart, or is made anew for each attempt.
+    Body,
 }
 
 /// Where signatures are.
@@ -264,9 +331,13 @@ pub enum Part {
 pub enum Source {
     /// A header; its name in lower case.
     Header(Text),
+    /// A header whose value is percent-encoded (CloudEvents' HTTP binding); its name in lower case.
+    EncodedHeader(Text),
     /// A member of the JSON body, by RFC 6901 pointer: `/data/id`. The step `*` stands for the elements of a list: of
     /// these the first counts, and filters match any.
     Json(Text),
+    /// The name of the JSON body's first member that is none of these.
+    MemberBeside(List<Text>),
     /// A field of a form body.
     Form(Text),
     /// A member of the JSON in a field of a form body: the field, and the pointer.
@@ -316,11 +387,12 @@ pub enum TimestampUnit {
 pub enum IdRating {
     /// Signed, and unique to the event: the id alone is the idempotency key.
     Event,
+    /// Signed, and each unique to one event of a list: all of them, in their order, are the key.
+    Events,
     /// Not signed, or not unique: the key is the id and the digest of the body. Whoever captured a signed body cannot
     /// pass it off as the event of another id's body, and a list under a reused id is not swallowed.
     Hint,
-    /// There is none: the key is the digest of what was signed, the timestamp left out, because a sender that tries again
-    /// signs afresh.
+    /// There is none, or another one for each attempt: the key is the digest alone.
     None,
     /// There is none, and equal bodies are different events: every arrival is an event, and nothing is recognised as a
     /// duplicate.
@@ -336,6 +408,18 @@ pub enum Coverage {
     Fields,
     /// Who sent it, and nothing of what it says.
     Nothing,
+}
+
+/// How far a signature vouches for one place of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Covered {
+    /// What stands there was signed, as what stands there.
+    Yes,
+    /// Each of its characters was signed, and nothing separates them from those beside them: whoever has captured a request
+    /// can part them anew.
+    Movable,
+    /// It was not.
+    No,
 }
 
 /// A question that a sender asks, and the answer that it wants.
@@ -396,8 +480,12 @@ pub enum Answer {
 }
 
 /// How a sender is to be spoken of where nothing is known of its retries.
-pub const RETRIES_UNKNOWN: Retries =
-    Retries { after: Retried::Unknown, horizon_seconds: None, schedule: "not published" };
+pub const RETRIES_UNKNOWN: Retries = Retries {
+    after: Retried::Unknown,
+    signed: Signed::Unknown,
+    horizon_seconds: None,
+    schedule: "not published",
+};
 
 /// The sender's patience where it does not say, in seconds; few wait less.
 pub const PATIENCE_ASSUMED_SECONDS: u16 = 5;
@@ -438,6 +526,7 @@ impl Retried {
             Retried::ServerErrors => status >= 500,
             Retried::AllBut(statuses) => !statuses.contains(&status),
             Retried::ServerErrorsAnd(statuses) => status >= 500 || statuses.contains(&status),
+            Retried::Only(statuses) => statuses.contains(&status),
         })
     }
 }
@@ -480,20 +569,21 @@ impl Scheme {
         }
     }
 
-    /// Whether a change of what `source` names makes the signature wrong. (Contentful's signed headers are named by the
-    /// request; see `judgement.rs`.)
-    pub fn covers(&self, source: &Source) -> bool {
+    /// How far the signature vouches for what `source` names. (Contentful's signed headers are named by the request, and an
+    /// endpoint may name the address that is signed: see [`Terms::covers`](crate::terms::Terms::covers).)
+    pub fn covers(&self, source: &Source) -> Covered {
         let parts = match self.content {
             Content::Parts(parts) => parts,
             Content::Twilio | Content::Contentful | Content::Sns | Content::PlaidToken | Content::MondayToken => &[],
         };
-        match (self.coverage(), source) {
+        let is_covered = match (self.coverage(), source) {
             (Coverage::Nothing, _) => false,
-            (_, Source::Header(name)) => {
+            (_, Source::Header(name) | Source::EncodedHeader(name)) => {
                 parts.iter().any(|part| matches!(part, Part::Header(signed) if signed == name))
             }
-            (_, Source::Query(_)) => self.signs_url(),
-            (Coverage::Body, Source::Json(_) | Source::Form(_) | Source::FormJson(..)) => true,
+            // Of Contentful's query, what stands behind a second question mark is not signed.
+            (_, Source::Query(_)) => self.signs_url() && self.content != Content::Contentful,
+            (Coverage::Body, Source::Json(_) | Source::MemberBeside(_) | Source::Form(_) | Source::FormJson(..)) => true,
             (Coverage::Fields, Source::Json(pointer)) => {
                 let list = match self.signature {
                     Place::JsonEach { list, .. } => format!("{list}/*"),
@@ -509,7 +599,22 @@ impl Scheme {
                         .iter()
                         .any(|part| matches!(part, Part::Json(signed) | Part::JsonOrNothing(signed) if covered(signed)))
             }
-            (Coverage::Fields, Source::Form(_) | Source::FormJson(..)) => false,
+            (Coverage::Fields, Source::MemberBeside(_) | Source::Form(_) | Source::FormJson(..)) => false,
+        };
+        match is_covered {
+            false => Covered::No,
+            true if self.separates() => Covered::Yes,
+            true => Covered::Movable,
+        }
+    }
+
+    /// Whether what is signed can be parted in one way only, so that each part is what its sender meant by it.
+    pub fn separates(&self) -> bool {
+        match self.content {
+            Content::Parts(parts) => separation::is_unique(parts, self.body, self.timestamp.map(|stamp| stamp.unit)),
+            // Names and values of fields follow one another.
+            Content::Twilio => false,
+            Content::Contentful | Content::Sns | Content::PlaidToken | Content::MondayToken => true,
         }
     }
 
@@ -521,6 +626,33 @@ impl Scheme {
             Place::NumberedHeaders(prefix) => header.starts_with(prefix),
             Place::Json(_) | Place::JsonEach { .. } | Place::Query(_) => false,
         }
+    }
+
+    /// A request's headers by the names of this row. Where the signature stands under the other names only, all headers of that
+    /// family take the place of this row's; the request keeps both names, so that an endpoint can ask for either.
+    pub(crate) fn in_its_own_names<'h>(&self, headers: &'h HeaderMap) -> Cow<'h, HeaderMap> {
+        let Some((own, other)) = self.other_headers else { return Cow::Borrowed(headers) };
+        let is_signed = |name: &str| self.has_signature_in(name);
+        let renamed = |name: &HeaderName| {
+            let rest = name.as_str().strip_prefix(other)?;
+            HeaderName::from_bytes(format!("{own}{rest}").as_bytes()).ok()
+        };
+        let has_own = headers.keys().any(|name| is_signed(name.as_str()));
+        let has_other = headers.keys().filter_map(renamed).any(|name| is_signed(name.as_str()));
+        if has_own || !has_other {
+            return Cow::Borrowed(headers);
+        }
+        let mut in_own: HeaderMap = headers
+            .iter()
+            .filter(|(name, _)| !name.as_str().starts_with(own))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        for (name, value) in headers {
+            if let Some(name) = renamed(name) {
+                in_own.append(name, value.clone());
+            }
+        }
+        Cow::Owned(in_own)
     }
 
     /// Whether its key is fetched from where a request says that it is.
@@ -611,8 +743,9 @@ impl fmt::Display for SecretForm {
 impl fmt::Display for Source {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Source::Header(name) => write!(formatter, "header:{name}"),
+            Source::Header(name) | Source::EncodedHeader(name) => write!(formatter, "header:{name}"),
             Source::Json(pointer) => write!(formatter, "json:{pointer}"),
+            Source::MemberBeside(names) => write!(formatter, "the member beside {}", names.join(", ")),
             Source::Form(field) => write!(formatter, "form:{field}"),
             Source::FormJson(field, pointer) => write!(formatter, "form:{field}:{pointer}"),
             Source::Query(name) => write!(formatter, "query:{name}"),
@@ -676,13 +809,14 @@ mod tests {
     fn a_token_covers_nothing_and_a_web_token_only_what_it_holds() {
         let scheme = |name: &str, scheme: Option<&str>| *find(name).unwrap().scheme(scheme).unwrap();
         assert_eq!(scheme("gitlab", None).coverage(), Coverage::Nothing);
-        assert!(!scheme("gitlab", None).covers(&Source::Json("/id")));
+        assert_eq!(scheme("gitlab", None).covers(&Source::Json("/id")), Covered::No);
         assert_eq!(scheme("gitlab", Some("signing")).coverage(), Coverage::Body);
         assert_eq!(scheme("monday", None).coverage(), Coverage::Nothing);
         assert_eq!(scheme("plaid", None).coverage(), Coverage::Body);
         assert_eq!(scheme("mailgun", None).coverage(), Coverage::Fields);
-        assert!(!scheme("mailgun", None).covers(&Source::Json("/event-data/id")));
-        assert!(scheme("adyen", None).covers(&scheme("adyen", None).event_id[0]));
-        assert!(!scheme("paypal", None).covers(&Source::Json("/id")));
+        assert_eq!(scheme("mailgun", None).covers(&Source::Json("/event-data/id")), Covered::No);
+        // Eight fields, joined with a character that each may have.
+        assert_eq!(scheme("adyen", None).covers(&scheme("adyen", None).event_id[0]), Covered::Movable);
+        assert_eq!(scheme("paypal", None).covers(&Source::Json("/id")), Covered::No);
     }
 }

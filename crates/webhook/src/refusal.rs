@@ -4,7 +4,7 @@ use std::fmt;
 
 use thiserror::Error;
 
-use crate::limits::{QUOTED_CHARACTERS_MAX, SIGNATURES_MAX};
+use crate::limits::QUOTED_CHARACTERS_MAX;
 
 /// Why a request is turned away. It carries no secret, no signature, and of what a stranger wrote only a [`Quoted`] part.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -27,11 +27,14 @@ pub enum Refusal {
         /// As in [`Refusal::Absent`].
         what: String,
     },
-    /// More signatures than [`SIGNATURES_MAX`].
-    #[error("the {what} holds more than {SIGNATURES_MAX} signatures")]
+    /// More signatures than a request may bring.
+    #[error("the {what} holds more than {max} signatures")]
     TooManySignatures {
         /// As in [`Refusal::Absent`].
         what: String,
+        /// [`SIGNATURES_MAX`](crate::limits::SIGNATURES_MAX), or where public keys verify them
+        /// [`PUBLIC_KEY_SIGNATURES_MAX`](crate::limits::PUBLIC_KEY_SIGNATURES_MAX).
+        max: usize,
     },
     /// The timestamp is not of its unit.
     #[error("the {what} does not hold a timestamp")]
@@ -51,6 +54,9 @@ pub enum Refusal {
         /// As in [`Refusal::Absent`].
         what: String,
     },
+    /// What is signed is what a handshake could have asked to be answered: anybody can have such a signature.
+    #[error("what is signed could be the question of a handshake, which anybody can have answered with this signature")]
+    CouldBeChallenge,
     /// What the sender posts when an endpoint is set up: unsigned, so nothing is let in.
     #[error("the provider's unsigned ping, which it sends when a webhook is set up: acknowledged, and not let in")]
     UnsignedPing,
@@ -190,6 +196,7 @@ impl Refusal {
             | Refusal::TimestampUnreadable { .. }
             | Refusal::BodyUnreadable { .. }
             | Refusal::ChallengeUnacceptable { .. }
+            | Refusal::CouldBeChallenge
             | Refusal::UnsignedPing => RefusalKind::Malformed,
             Refusal::UnknownVersion { .. }
             | Refusal::SignaturePrefixAbsent { .. }

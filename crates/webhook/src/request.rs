@@ -82,6 +82,8 @@ impl<'a> Request<'a> {
     pub(crate) fn lookup(&self, source: &Source) -> Option<Cow<'a, str>> {
         match source {
             Source::Header(name) => self.headers.get(*name)?.to_str().ok().map(Cow::Borrowed),
+            Source::EncodedHeader(name) => decoded_header(self.headers.get(*name)?),
+            Source::MemberBeside(names) => json::name_beside(self.body, names).map(Cow::Owned),
             Source::Json(pointer) => json::member(self.body, pointer).and_then(json::text),
             Source::Form(field) => self.field(field),
             Source::FormJson(field, pointer) => {
@@ -102,20 +104,30 @@ impl<'a> Request<'a> {
             Source::Json(pointer) => {
                 json::members(self.body, pointer).unwrap_or_default().into_iter().filter_map(json::text).collect()
             }
-            Source::Header(_) | Source::Form(_) | Source::FormJson(..) | Source::Query(_) => {
+            Source::Header(_)
+            | Source::EncodedHeader(_)
+            | Source::MemberBeside(_)
+            | Source::Form(_)
+            | Source::FormJson(..)
+            | Source::Query(_) => {
                 self.lookup(source).into_iter().collect()
             }
         }
     }
 
+    /// How many values a pointer yields.
+    pub(crate) fn count(&self, pointer: &str) -> usize {
+        json::members(self.body, pointer).map_or(0, |values| values.len())
+    }
+
     /// Whether something is there, empty or not.
     fn has(&self, source: &Source) -> bool {
         match source {
-            Source::Header(name) => self.headers.contains_key(*name),
+            Source::Header(name) | Source::EncodedHeader(name) => self.headers.contains_key(*name),
             Source::Json(pointer) => json::member(self.body, pointer).is_some(),
             Source::Form(field) => self.field(field).is_some(),
             Source::Query(name) => self.query(name) != Once::Absent,
-            Source::FormJson(..) => self.lookup(source).is_some(),
+            Source::FormJson(..) | Source::MemberBeside(_) => self.lookup(source).is_some(),
         }
     }
 
@@ -127,6 +139,22 @@ impl<'a> Request<'a> {
             Condition::Is(source, text) => self.lookup(source).as_deref() == Some(*text),
         }
     }
+}
+
+/// What a percent-encoded header says: a quoted string first loses its quotes (CloudEvents, HTTP binding, 3.1.3.2).
+fn decoded_header(value: &HeaderValue) -> Option<Cow<'static, str>> {
+    let text = value.to_str().ok()?;
+    let quoted = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+    let text = quoted.map_or(Cow::Borrowed(text), |quoted| {
+        let mut is_escaped = false;
+        let kept = quoted.chars().filter(|character| {
+            is_escaped = *character == '\\' && !is_escaped;
+            !is_escaped
+        });
+        Cow::Owned(kept.collect())
+    });
+    let decoded = percent_decode(text.as_bytes()).decode_utf8().ok()?;
+    Some(Cow::Owned(decoded.into_owned()))
 }
 
 /// What stands before and behind the first such byte; all and nothing where there is none.
@@ -162,5 +190,19 @@ fn once<T>(mut values: impl Iterator<Item = T>, is_empty: impl Fn(&T) -> bool) -
         (Some(value), None) if is_empty(&value) => Once::Empty,
         (Some(value), None) => Once::Value(value),
         (Some(_), Some(_)) => Once::Repeated,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_percent_encoded_header_is_decoded_and_a_quoted_one_unquoted() {
+        let decoded = |text: &'static str| decoded_header(&HeaderValue::from_static(text)).map(Cow::into_owned);
+        assert_eq!(decoded("1%20%C3%BC").as_deref(), Some("1 \u{fc}"));
+        assert_eq!(decoded(r#""a \"b\\c\" %25""#).as_deref(), Some(r#"a "b\c" %"#));
+        assert_eq!(decoded("100%").as_deref(), Some("100%"));
+        assert_eq!(decoded("%ff"), None);
     }
 }

@@ -1,11 +1,13 @@
 //! Verifying a request by a provider's row.
 //!
 //! The order of judgement is fixed: what is missing or cannot be read is malformed; then the signature; the age last, so
-//! that a request both forged and old is called forged. Every comparison with something secret takes the same time
+//! that a request both forged and old is called forged; but where a public key verifies, which takes time, what is too old
+//! anyway is not verified. Every comparison with something secret takes the same time
 //! wherever the difference lies. What a row cannot say is in five small modules behind the same entry; the way back, from a
 //! body to a signed request, is in [`signing`].
 
 mod contentful;
+pub(crate) mod covered;
 mod monday;
 mod plaid;
 pub(crate) mod sns;
@@ -23,9 +25,9 @@ use subtle::ConstantTimeEq;
 pub(crate) use self::contentful::signs_header;
 use self::key::{FetchedKey, KeyAddress};
 use crate::clock::{UnixMillis, UnixSeconds};
-use crate::crypto;
+use crate::crypto::{self, Message};
 use crate::json;
-use crate::limits::SIGNATURES_MAX;
+use crate::limits::{PUBLIC_KEY_SIGNATURES_MAX, SIGNATURES_MAX};
 use crate::provider::{
     Algorithm, Content, Encoding, List, Part, Place, Scheme, SecretForm, Text, TimestampPlace, TimestampUnit,
 };
@@ -80,6 +82,10 @@ fn verify_parts(
 ) -> Result<Verified, Refusal> {
     let scheme = &terms.scheme;
     let Reading { claims, stamped, contents } = Reading::of(terms, parts, request)?;
+    let judge_age = || stamped.as_ref().map_or(Ok(()), |stamped| judge_age(terms, stamped.at, now));
+    if !scheme.algorithm.is_symmetric() || secrets.iter().any(Secret::is_public) {
+        judge_age()?;
+    }
     let mut oldest = 0;
     for (claim, content) in claims.iter().zip(&contents) {
         let secret_index = match scheme.secret {
@@ -90,7 +96,7 @@ fn verify_parts(
                 };
                 let key = published.and_then(FetchedKey::certified);
                 let key = key.ok_or_else(|| Refusal::KeyUnknown { address: Quoted::new(&url) })?;
-                let fits = signatures.iter().any(|signature| content.fits_public(scheme.algorithm, key, signature));
+                let fits = content.messages(scheme.algorithm).iter().any(|message| message.fits(key, &signatures));
                 fits.then_some(0).ok_or(Refusal::PublishedKeyMismatch)?
             }
             SecretForm::Utf8
@@ -102,9 +108,7 @@ fn verify_parts(
         };
         oldest = oldest.max(secret_index);
     }
-    if let Some(stamped) = &stamped {
-        judge_age(terms, stamped.at, now)?;
-    }
+    judge_age()?;
     Ok(Verified { secret_index: oldest })
 }
 
@@ -139,19 +143,36 @@ fn matching_secret(
     let with_public_key = scheme.with_public_key.unwrap_or(with_secret);
     // Where there are secrets and public keys, signatures for either are enough.
     let (mut compared, mut unreadable) = (false, None);
-    let matching = secrets.iter().position(|secret| {
+    // What public keys verify is hashed once, however many keys and signatures there are.
+    let mut messages = None;
+    let mut matching = None;
+    for (index, secret) in secrets.iter().enumerate() {
         let (prefix, algorithm) = if secret.is_public() { with_public_key } else { with_secret };
-        match decoded(scheme, claim, prefix) {
-            Ok(signatures) => {
-                compared = true;
-                content.fits(algorithm, secret, &signatures)
-            }
+        let signatures = match decoded(scheme, claim, prefix) {
+            Ok(signatures) => signatures,
             Err(refusal) => {
                 unreadable = Some(refusal);
-                false
+                continue;
             }
+        };
+        compared = true;
+        let fits = if secret.is_public() {
+            if signatures.len() > PUBLIC_KEY_SIGNATURES_MAX {
+                return Err(Refusal::TooManySignatures {
+                    what: what(&scheme.signature),
+                    max: PUBLIC_KEY_SIGNATURES_MAX,
+                });
+            }
+            let messages = messages.get_or_insert_with(|| content.messages(algorithm));
+            messages.iter().any(|message| message.fits(secret.key(), &signatures))
+        } else {
+            content.fits(algorithm, secret, &signatures)
+        };
+        if fits {
+            matching = Some(index);
+            break;
         }
-    });
+    }
     match (matching, unreadable) {
         (Some(index), _) => Ok(index),
         (None, Some(refusal)) if !compared => Err(refusal),
@@ -175,7 +196,7 @@ fn claims<'a>(scheme: &Scheme, request: &Request<'a>) -> Result<Vec<Claim<'a>>, 
             Some(separator) => texts.into_iter().flat_map(|text| split(text, separator)).collect(),
         };
         if items.len() > SIGNATURES_MAX {
-            return Err(Refusal::TooManySignatures { what: what(&scheme.signature) });
+            return Err(Refusal::TooManySignatures { what: what(&scheme.signature), max: SIGNATURES_MAX });
         }
         Ok(vec![Claim { items, element: None }])
     };
@@ -330,8 +351,10 @@ fn timestamp<'a>(
 /// The instant that a text names.
 fn instant(text: &[u8], unit: TimestampUnit) -> Option<UnixMillis> {
     let text = std::str::from_utf8(text).ok()?;
-    // Digits only: Rust would also take a sign.
-    let number = || text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<i64>().ok()).flatten();
+    // Digits only: Rust would also take a sign. No sender writes zeros in front, and whoever moves a zero here from what is
+    // signed before it must not have the same instant.
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit()) && (!text.starts_with('0') || text == "0");
+    let number = || is_number.then(|| text.parse::<i64>().ok()).flatten();
     match unit {
         TimestampUnit::Seconds => number()?.checked_mul(1000).map(UnixMillis),
         TimestampUnit::Milliseconds => number().map(UnixMillis),
@@ -428,12 +451,9 @@ impl<'a> Pieces<'a> {
         self.alternatives.iter().map(sign).collect()
     }
 
-    /// Whether any of `signatures` is this secret's, or one under this public key. All are compared, whatever the first ones
-    /// give, where that could tell something about the secret.
+    /// Whether any of `signatures` is this secret's. All are compared, whatever the first ones give: that could tell something
+    /// about the secret.
     fn fits(&self, algorithm: Algorithm, secret: &Secret, signatures: &[Vec<u8>]) -> bool {
-        if secret.is_public() {
-            return signatures.iter().any(|signature| self.fits_public(algorithm, secret.key(), signature));
-        }
         let expected = self.signed_with(algorithm, secret);
         let pairs = expected.iter().flat_map(|expected| signatures.iter().map(move |signature| (expected, signature)));
         pairs.fold(false, |found, (expected, signature)| {
@@ -441,15 +461,22 @@ impl<'a> Pieces<'a> {
         })
     }
 
-    /// Whether `signature` is one under this public key.
-    fn fits_public(&self, algorithm: Algorithm, key: &[u8], signature: &[u8]) -> bool {
-        self.alternatives.iter().any(|pieces| {
+    /// What a public key verifies, one for each alternative: read and hashed once.
+    fn messages(&self, algorithm: Algorithm) -> Vec<Message> {
+        let bytes = |pieces: &Vec<Piece<'a>>| {
             let bytes = pieces.iter().map(|piece| match piece {
                 Piece::Bytes(bytes) => bytes.as_ref(),
                 Piece::Secret => b"",
             });
-            crypto::is_signed(algorithm, key, bytes, signature)
-        })
+            Message::of(algorithm, bytes)
+        };
+        self.alternatives.iter().filter_map(bytes).collect()
+    }
+
+    /// Whether `signature` is one under this public key.
+    fn fits_public(&self, algorithm: Algorithm, key: &[u8], signature: &[u8]) -> bool {
+        let signatures = [signature.to_vec()];
+        self.messages(algorithm).iter().any(|message| message.fits(key, &signatures))
     }
 }
 
@@ -618,7 +645,7 @@ mod tests {
         assert_eq!(instant(b"1754000000", TimestampUnit::Seconds), Some(UnixMillis(1_754_000_000_000)));
         assert_eq!(instant(b"1754000000123", TimestampUnit::Milliseconds), Some(UnixMillis(1_754_000_000_123)));
         for text in
-            ["", "+1", "-1", " 1", "1.0", "1e3", "0x1", "9223372036854775808", "99999999999999999999", "\u{661}"]
+            ["", "+1", "-1", "01754000000", "00", " 1", "1.0", "1e3", "0x1", "9223372036854775808", "99999999999999999999", "\u{661}"]
         {
             assert_eq!(instant(text.as_bytes(), TimestampUnit::Seconds), None, "{text}");
         }
@@ -632,15 +659,15 @@ mod tests {
         let list = |count: usize| format!("t={},{}", NOW.0, vec!["v1=00"; count - 1].join(","));
         let stripe = |count| judged("stripe", &[("stripe-signature", &list(count))], BODY, SECRET).unwrap_err();
         assert_eq!(stripe(100), Refusal::SignatureMismatch { secrets: 1 });
-        assert_eq!(stripe(101), Refusal::TooManySignatures { what: "header stripe-signature".into() });
+        assert_eq!(stripe(101), Refusal::TooManySignatures { what: "header stripe-signature".into(), max: 100 });
         let commas = ",".repeat(8192);
         let refusal = judged("stripe", &[("stripe-signature", &commas)], BODY, SECRET).unwrap_err();
-        assert_eq!(refusal, Refusal::TooManySignatures { what: "header stripe-signature".into() });
+        assert_eq!(refusal, Refusal::TooManySignatures { what: "header stripe-signature".into(), max: 100 });
         let numbered: Vec<String> = (1..=101).map(|number| format!("x-docusign-signature-{number}")).collect();
         let pairs: Vec<(&str, &str)> = numbered.iter().map(|name| (name.as_str(), "AA==")).collect();
         let docusign = |count| judged("docusign", &pairs[..count], BODY, SECRET).unwrap_err();
         assert_eq!(docusign(100), Refusal::SignatureMismatch { secrets: 1 });
-        assert_eq!(docusign(101), Refusal::TooManySignatures { what: "header x-docusign-signature-1".into() });
+        assert_eq!(docusign(101), Refusal::TooManySignatures { what: "header x-docusign-signature-1".into(), max: 100 });
     }
 
     #[test]

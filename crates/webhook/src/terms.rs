@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use http::HeaderValue;
 
-use crate::provider::{Provider, Scheme};
+use crate::provider::{Covered, IdRating, Provider, Scheme, Source};
 use crate::request::{Once, Request};
 
 /// What one endpoint's requests are judged by.
@@ -16,6 +16,8 @@ pub struct Terms {
     pub scheme: Scheme,
     /// What only its owner knows.
     pub settings: Settings,
+    /// The methods by which its events come.
+    pub methods: Vec<&'static str>,
 }
 
 /// What the owner of an endpoint says about it in `endpoints.toml`.
@@ -48,7 +50,43 @@ impl Terms {
             future_tolerance_seconds: scheme.timestamp.and_then(|timestamp| timestamp.future_tolerance_seconds),
             ..Settings::default()
         };
-        Terms { provider, scheme, settings }
+        Terms { provider, scheme, settings, methods: provider.methods.to_vec() }
+    }
+
+    /// These terms, with the endpoint's own places of the event's id, rated by whether the signature covers them. To be called
+    /// when the settings are known.
+    #[must_use]
+    pub fn with_event_id(mut self, event_id: Vec<Source>) -> Terms {
+        let is_covered = |source| self.covers(source) == Covered::Yes;
+        let (rating, reason) = if event_id.is_empty() {
+            (IdRating::None, "the endpoint names none")
+        } else if event_id.iter().all(is_covered) {
+            (IdRating::Event, "the endpoint names it, and the signature covers it")
+        } else {
+            (IdRating::Hint, "the endpoint names it, and the signature does not cover it")
+        };
+        self.scheme = Scheme {
+            event_id: event_id.leak(),
+            event_id_rating: rating,
+            rating_reason: reason,
+            ..self.scheme
+        };
+        self
+    }
+
+    /// How far a signature vouches for what `source` names, at this endpoint.
+    pub fn covers(&self, source: &Source) -> Covered {
+        match source {
+            // What is signed is the address that the endpoint names, and not the one that the request came to.
+            Source::Query(_) if self.settings.public_url.is_some() => Covered::No,
+            Source::Query(_)
+            | Source::Header(_)
+            | Source::EncodedHeader(_)
+            | Source::Json(_)
+            | Source::MemberBeside(_)
+            | Source::Form(_)
+            | Source::FormJson(..) => self.scheme.covers(source),
+        }
     }
 
     /// The address that the sender signed.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use wharf_webhook::clock::UnixMillis;
 use wharf_webhook::judgement::{Verdict, judge};
 use wharf_webhook::provider::{
-    Content, Coverage, Encoding, PROVIDERS, Part, Place, Provider, Scheme, SecretForm, TimestampPlace,
+    Content, Coverage, Covered, Encoding, PROVIDERS, Part, Place, Provider, Scheme, SecretForm, TimestampPlace,
 };
 use wharf_webhook::refusal::{Refusal, RefusalKind};
 use wharf_webhook::request::Request;
@@ -273,7 +273,7 @@ fn no_field_of_the_row_that_a_signed_id_is_read_from_is_unsigned() {
         if scheme.event_id_rating == wharf_webhook::provider::IdRating::Event {
             assert!(!scheme.event_id.is_empty(), "{}", provider.name);
             for source in scheme.event_id {
-                assert!(scheme.covers(source), "{}: {source} is rated as signed, and is not", provider.name);
+                assert_eq!(scheme.covers(source), Covered::Yes, "{}: {source} is rated as signed, and is not", provider.name);
             }
         }
     }

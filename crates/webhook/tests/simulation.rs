@@ -696,6 +696,7 @@ fn arriving(message: &Message) -> Arriving<'_> {
         received_at: UnixSeconds(message.received_at),
         arrival_id: &message.arrival,
         body: Digest::of(message.text.as_bytes()),
+        guard: None,
         event_type: None,
         message: &message.text,
     }

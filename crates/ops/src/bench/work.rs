@@ -160,7 +160,7 @@ impl Work {
             headers: vec![("x-github-event".into(), "push".into()), ("x-github-delivery".into(), id.to_owned())],
             replay_guard: false,
         };
-        Ok(message::encode(&Delivery::accept(&event, arrival, body))?)
+        Ok(message::encode(&Delivery::accept(&event, arrival, body)?)?)
     }
 
     /// What the schedule calls the housekeeper with.

@@ -205,7 +205,7 @@ fn first_sample<'a>(
         let facts = stack.facts().endpoint(&endpoint.name).ok()?;
         facts.secret.as_ref().filter(|_| endpoint.terms.scheme.can_sign())?;
         let sample = Sample::find(project, endpoint.terms.provider.name, None).ok()?;
-        endpoint.subscribes_to([sample.event.as_str()].into_iter()).then_some(())?;
+        endpoint.subscribes_to(&[&sample.event]).then_some(())?;
         Some((endpoint, facts, sample))
     })
 }

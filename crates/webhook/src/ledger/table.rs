@@ -163,6 +163,7 @@ pub fn item(key: &RecordKey, record: &Record) -> Vec<(&'static str, Attribute)> 
     let instants = instants.into_iter().filter_map(|(name, at)| Some((name, Attribute::Number(at?.0))));
     item.extend(instants);
     item.extend(record.event_type.as_deref().map(|event_type| ("event_type", text(event_type))));
+    item.extend(record.guard.map(|guard| ("guard_sha256", Attribute::Text(guard.to_string()))));
     item.extend(record.message.as_deref().map(|message| ("message", text(message))));
     if !record.failures.is_empty() {
         // As JSON: nothing searches in it, and every reader takes it whole.
@@ -220,6 +221,10 @@ pub fn read(attribute: impl Fn(&str) -> Option<Attribute>) -> Result<Record, Unr
         body: text("body_sha256")
             .and_then(|digest| Digest::from_hex(&digest))
             .ok_or(Unreadable::Attribute("body_sha256"))?,
+        guard: match text("guard_sha256") {
+            Some(digest) => Some(Digest::from_hex(&digest).ok_or(Unreadable::Attribute("guard_sha256"))?),
+            None => None,
+        },
         event_type: text("event_type"),
         failures,
         message: text("message"),

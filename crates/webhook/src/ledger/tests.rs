@@ -27,6 +27,7 @@ fn record(state: State) -> Record {
         expires_at: NOW.plus(1000),
         arrival_id: "first".into(),
         body: Digest::of(b"{}"),
+        guard: None,
         event_type: Some("push".into()),
         failures: Vec::new(),
         message: matches!(state, State::Failed | State::Parked).then(|| "kept message".to_owned()),
@@ -38,6 +39,7 @@ fn arriving() -> Arriving<'static> {
         received_at: NOW.plus(-1),
         arrival_id: "second",
         body: Digest::of(b"{}"),
+        guard: None,
         event_type: Some("push"),
         message: "the message",
     }
@@ -523,6 +525,7 @@ fn full(state: State) -> Record {
         expires_at: UnixSeconds(7),
         arrival_id: "arrival".into(),
         body: Digest::of(b""),
+        guard: None,
         event_type: Some("push".into()),
         failures: vec![failure(1, "timed \"out\""), failure(2, "é")],
         message: Some("{}".into()),

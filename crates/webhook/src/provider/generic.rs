@@ -14,6 +14,8 @@
 //! | `tolerance_seconds` | how far the timestamp may lie in the past | 300 |
 //! | `future_tolerance_seconds` | the same for the future | as for the past |
 //! | `require` | headers that must have this value: `{ X-Version = "1" }` | none |
+//! | `body` | what the body must be, whatever its `Content-Type` says: `json` (an object or list), `json-or-form`, `any` | `any` |
+//! | `decompress` | `true`: the signature is over the body without its `Content-Encoding`, `gzip` or `deflate` | `false` |
 //!
 //! The public key is 32 bytes for `ed25519`, else a SubjectPublicKeyInfo in DER (the text between the lines of a PEM file,
 //! joined).
@@ -101,9 +103,9 @@
 
 use thiserror::Error;
 
-use super::table::PROVIDER;
+use super::table::{PROVIDER, SCHEME};
 use super::{
-    Algorithm, Content, Encoding, IdRating, Part, Place, Provider, Scheme, SecretForm, Source, Text, Timestamp,
+    Algorithm, BodyForm, Content, Encoding, Part, Place, Provider, Scheme, SecretForm, Source, Text, Timestamp,
     TimestampPlace, TimestampUnit,
 };
 
@@ -144,10 +146,14 @@ pub struct Parameters {
     pub future_tolerance_seconds: Option<i64>,
     /// `require`: names and values.
     pub require: Vec<(String, String)>,
+    /// `body`
+    pub body: Option<String>,
+    /// `decompress`
+    pub decompress: Option<bool>,
 }
 
 /// The names of all parameters.
-pub const PARAMETERS: [&str; 14] = [
+pub const PARAMETERS: [&str; 16] = [
     "header",
     "query",
     "json",
@@ -162,6 +168,8 @@ pub const PARAMETERS: [&str; 14] = [
     "tolerance_seconds",
     "future_tolerance_seconds",
     "require",
+    "body",
+    "decompress",
 ];
 
 /// What is wrong with one parameter. `parameter` is its name in `endpoints.toml`.
@@ -197,17 +205,10 @@ pub fn scheme(parameters: &Parameters) -> Result<Scheme, Vec<ParameterError>> {
 }
 
 impl Scheme {
-    /// This scheme, with these places of the event's id, rated by whether the signature covers them.
+    /// This scheme, with these members of the body that differ between attempts, beside its own.
     #[must_use]
-    pub fn with_event_id(self, event_id: Vec<Source>) -> Scheme {
-        let (event_id_rating, rating_reason) = if event_id.is_empty() {
-            (IdRating::None, "the endpoint names none")
-        } else if event_id.iter().all(|source| self.covers(source)) {
-            (IdRating::Event, "the endpoint names it, and the signature covers it")
-        } else {
-            (IdRating::Hint, "the endpoint names it, and the signature does not cover it")
-        };
-        Scheme { event_id: event_id.leak(), event_id_rating, rating_reason, ..self }
+    pub fn with_more_that_varies(self, varies: Vec<Source>) -> Scheme {
+        Scheme { varies: self.varies.iter().copied().chain(varies).collect::<Vec<_>>().leak(), ..self }
     }
 
     /// This scheme, with these places of the event's type.
@@ -268,6 +269,12 @@ fn read(parameters: &Parameters, problems: &mut Vec<ParameterError>) -> Option<S
     let timestamp = timestamp(parameters, problems);
     let content = content(parameters, algorithm, problems);
     let require = require(parameters, problems);
+    let body = one_of(
+        "body",
+        parameters.body.as_deref().unwrap_or("any"),
+        &[("json", BodyForm::Json), ("json-or-form", BodyForm::JsonOrForm), ("any", BodyForm::Any)],
+        problems,
+    );
     if let (Some(place), Some(parts)) = (&signature, &content) {
         let is_within_itself = match place {
             Place::Json(_) => parts.contains(&Part::Body),
@@ -288,21 +295,19 @@ fn read(parameters: &Parameters, problems: &mut Vec<ParameterError>) -> Option<S
             .push(wrong("timestamp", "`timestamp` is an item beside the signature, and no `separator` parts the two"));
     }
     Some(Scheme {
-        name: "",
         signature: signature?,
         separator: parameters.separator.clone().map(kept),
         prefix: kept(parameters.prefix.clone().unwrap_or_default()),
         encoding: encoding?,
         algorithm: algorithm?,
-        with_public_key: None,
         secret: secret?,
         content: Content::Parts(content?.leak()),
+        body: body?,
+        decompress: parameters.decompress.unwrap_or_default(),
         timestamp,
         require: require?.leak(),
-        event_id: &[],
-        event_id_rating: IdRating::None,
         rating_reason: "the endpoint names none",
-        event_type: &[],
+        ..SCHEME
     })
 }
 
@@ -514,7 +519,8 @@ fn one_of<T: Copy>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::provider::Coverage;
+    use crate::provider::{Coverage, IdRating};
+    use crate::terms::Terms;
 
     fn problems(parameters: &Parameters) -> Vec<String> {
         scheme(parameters).err().unwrap_or_default().into_iter().map(|error| error.problem).collect()
@@ -538,12 +544,16 @@ mod tests {
     #[test]
     fn an_id_is_rated_by_whether_the_signature_covers_it() {
         let rating = |parameters: &Parameters, text: &str| {
-            scheme(parameters).unwrap().with_event_id(vec![source(text).unwrap()]).event_id_rating
+            let terms = Terms::new(&GENERIC, scheme(parameters).unwrap());
+            terms.with_event_id(vec![source(text).unwrap()]).scheme.event_id_rating
         };
         assert_eq!(rating(&signed_by("X-S"), "json:/id"), IdRating::Event);
         assert_eq!(rating(&signed_by("X-S"), "header:X-Id"), IdRating::Hint);
         let content = Some("{header:X-Id}.{body}".to_owned());
-        assert_eq!(rating(&Parameters { content, ..signed_by("X-S") }, "header:X-Id"), IdRating::Event);
+        let joined = Parameters { content, ..signed_by("X-S") };
+        // A body of any form may begin anywhere behind a point.
+        assert_eq!(rating(&joined, "header:X-Id"), IdRating::Hint);
+        assert_eq!(rating(&Parameters { body: Some("json".into()), ..joined }, "header:X-Id"), IdRating::Event);
         let algorithm = Some("token".to_owned());
         assert_eq!(rating(&Parameters { algorithm, ..signed_by("X-S") }, "json:/id"), IdRating::Hint);
     }

@@ -10,8 +10,8 @@ use super::Condition::{Absent, Is, Present};
 use super::Encoding::{Base64, Hex, Raw};
 use super::Part::{self, Body, Literal, Method, Url};
 use super::{
-    Algorithm, Answer, Check, Content, Handshake, IdRating, Place, Provider, RETRIES_UNKNOWN, Retried, Retries, Scheme,
-    SecretForm, Setting, Source, Text, Timestamp, TimestampPlace, TimestampUnit,
+    Algorithm, Answer, BodyForm, Check, Content, DigestOf, Handshake, IdRating, Place, Provider, RETRIES_UNKNOWN, Retried,
+    Retries, Scheme, SecretForm, Setting, Signed, Source, Text, Timestamp, TimestampPlace, TimestampUnit, WithoutId,
 };
 
 /// A provider before anything is known of it.
@@ -22,6 +22,7 @@ pub(super) const PROVIDER: Provider = Provider {
     schemes: &[],
     required: &[],
     handshakes: &[],
+    methods: &["POST"],
     unsigned_ping: &[],
     headers: &[],
     status_accepted: 200,
@@ -31,7 +32,7 @@ pub(super) const PROVIDER: Provider = Provider {
 };
 
 /// HMAC-SHA256 of the body in hexadecimal, with the secret's text as the key: the commonest scheme.
-const SCHEME: Scheme = Scheme {
+pub(super) const SCHEME: Scheme = Scheme {
     name: "",
     signature: Place::Header(""),
     separator: None,
@@ -41,11 +42,18 @@ const SCHEME: Scheme = Scheme {
     with_public_key: None,
     secret: SecretForm::Utf8,
     content: Content::Parts(&[Body]),
+    body: BodyForm::Json,
+    decompress: false,
+    other_headers: None,
     timestamp: None,
     require: &[],
     event_id: &[],
     event_id_rating: IdRating::None,
     rating_reason: "it sends no id",
+    without_id: WithoutId::Digest,
+    digest: DigestOf::Signed,
+    varies: &[],
+    beside: &[],
     event_type: &[],
 };
 
@@ -114,7 +122,7 @@ const fn millis_in_body(pointer: Text, tolerance_seconds: Option<i64>) -> Timest
 }
 
 const fn retries(after: Retried, horizon_seconds: u32, schedule: Text) -> Retries {
-    Retries { after, horizon_seconds: Some(horizon_seconds), schedule }
+    Retries { after, signed: Signed::Unknown, horizon_seconds: Some(horizon_seconds), schedule }
 }
 
 /// A question that is answered with 200, whoever asks.
@@ -257,6 +265,7 @@ pub static PROVIDERS: &[Provider] = &[
         headers: &["x-gitlab-instance", "x-gitlab-webhook-uuid", "x-gitlab-event-uuid"],
         patience_seconds: Some(10),
         retries: Retries {
+            signed: Signed::Unknown,
             after: Retried::Unknown,
             horizon_seconds: Some(2 * DAY),
             schedule: "not published; 4 failures block it for 1 min to 24 h, 40 disable it",
@@ -500,7 +509,7 @@ pub static PROVIDERS: &[Provider] = &[
             ..QUESTION
         }],
         patience_seconds: Some(3),
-        retries: Retries { after: Retried::Unknown, horizon_seconds: None, schedule: "once" },
+        retries: Retries { schedule: "once", ..RETRIES_UNKNOWN },
         ..PROVIDER
     },
     Provider {
@@ -563,6 +572,7 @@ pub static PROVIDERS: &[Provider] = &[
         status_accepted: 204,
         patience_seconds: Some(15),
         retries: Retries {
+            signed: Signed::Unknown,
             after: Retried::Never,
             horizon_seconds: None,
             schedule: "once, and only if it could not connect",
@@ -603,6 +613,7 @@ pub static PROVIDERS: &[Provider] = &[
         headers: &["x-atlassian-webhook-retry"],
         patience_seconds: Some(20),
         retries: Retries {
+            signed: Signed::Unknown,
             after: Retried::ServerErrorsAnd(&[408, 409, 425, 429]),
             horizon_seconds: None,
             schedule: "5 times",
@@ -871,6 +882,7 @@ pub static PROVIDERS: &[Provider] = &[
         headers: &["x-zendesk-webhook-id", "x-zendesk-account-id"],
         patience_seconds: Some(12),
         retries: Retries {
+            signed: Signed::Unknown,
             after: Retried::Unknown,
             horizon_seconds: None,
             schedule: "after a 409; after a 429 or 503 only with Retry-After under 60",

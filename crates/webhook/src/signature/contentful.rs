@@ -9,9 +9,11 @@ use std::borrow::Cow;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::covered::constant_body;
 use super::{Pieces, Verified, header, header_name, header_signature, instant};
 use crate::clock::{UnixMillis, UnixSeconds};
-use crate::provider::TimestampUnit;
+use crate::idempotency::Digest;
+use crate::provider::{Source, TimestampUnit};
 use crate::refusal::Refusal;
 use crate::request::Request;
 use crate::secret::{Secret, Secrets};
@@ -93,6 +95,22 @@ pub(crate) fn signs_header(request: &Request<'_>, name: &str) -> bool {
     listed.split(',').any(|listed| listed.eq_ignore_ascii_case(name))
 }
 
+/// The digest of what is signed, but for the timestamp, the list of what is signed, and the headers that vary.
+pub(super) fn digest(terms: &Terms, request: &Request<'_>) -> Digest {
+    let listed = request.headers.get(SIGNED_HEADERS).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let varies = |name: &str| terms.scheme.varies.iter().any(|source| matches!(source, Source::Header(varying) if *varying == name));
+    let names = signed_names(request, listed);
+    let lines = names.iter().filter(|name| ![SIGNED_HEADERS, TIMESTAMP].contains(*name) && !varies(name));
+    let lines: Vec<Vec<u8>> = lines.filter_map(|name| line(request, name, "").ok()).collect();
+    let url = terms.signed_url(request);
+    let address = encoded(path_and_query(&url));
+    let mut pieces = vec![request.method.as_bytes(), b"\n", address.as_bytes(), b"\n"];
+    let lines = lines.join(b";".as_slice());
+    pieces.extend([lines.as_slice(), b"\n"]);
+    pieces.extend(constant_body(&terms.scheme, request));
+    Digest::of_parts(&pieces)
+}
+
 fn judge_age(terms: &Terms, signed_at: UnixMillis, now: UnixSeconds) -> Result<(), Refusal> {
     if let Some(tolerance_seconds) = terms.settings.tolerance_seconds
         && now.0.saturating_mul(1000).saturating_sub(signed_at.0) == tolerance_seconds.saturating_mul(1000)
@@ -102,20 +120,25 @@ fn judge_age(terms: &Terms, signed_at: UnixMillis, now: UnixSeconds) -> Result<(
     super::judge_age(terms, signed_at, now)
 }
 
-fn content<'a>(terms: &Terms, request: &Request<'a>, listed: &'a str) -> Result<Pieces<'a>, Refusal> {
-    // Those that are listed and there, and the list and the timestamp always; in alphabetical order.
+/// The headers that are signed, in alphabetical order: those that are listed and there, and the list and the timestamp always.
+fn signed_names<'a>(request: &Request<'_>, listed: &'a str) -> Vec<&'a str> {
     let mut names: Vec<&str> = listed.split(',').chain([SIGNED_HEADERS, TIMESTAMP]).collect();
     names.retain(|name| request.headers.contains_key(*name));
     names.sort_unstable();
     names.dedup();
+    names
+}
+
+fn line(request: &Request<'_>, name: &str, list: &str) -> Result<Vec<u8>, Refusal> {
+    let value = if name == SIGNED_HEADERS { list.as_bytes() } else { header(request, name)?.as_bytes() };
+    Ok([name.as_bytes(), b":", value.trim_ascii()].concat())
+}
+
+fn content<'a>(terms: &Terms, request: &Request<'a>, listed: &'a str) -> Result<Pieces<'a>, Refusal> {
+    let names = signed_names(request, listed);
     let list = names.join(",");
-    let lines: Vec<Vec<u8>> = names
-        .iter()
-        .map(|name| {
-            let value = if *name == SIGNED_HEADERS { list.as_bytes() } else { header(request, name)?.as_bytes() };
-            Ok([name.as_bytes(), b":", value.trim_ascii()].concat())
-        })
-        .collect::<Result<_, Refusal>>()?;
+    let lines: Vec<Vec<u8>> =
+        names.iter().map(|name| line(request, name, &list)).collect::<Result<_, Refusal>>()?;
     let url = terms.signed_url(request);
     Ok(Pieces::bytes([
         request.method.as_bytes().into(),

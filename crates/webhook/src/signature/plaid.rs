@@ -2,7 +2,7 @@
 //! (plaid.com/docs/api/webhooks/webhook-verification)
 
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::key::{FetchedKey, KeyAddress};
@@ -10,6 +10,7 @@ use super::token::Unverified;
 use super::{Verified, header, header_name, judge_age, what};
 use crate::clock::{UnixMillis, UnixSeconds};
 use crate::crypto;
+use crate::idempotency::Digest;
 use crate::provider::Encoding;
 use crate::refusal::{Quoted, Refusal};
 use crate::request::Request;
@@ -51,6 +52,12 @@ pub(super) fn verify(
     }
     judge_age(terms, UnixMillis(claims.iat.saturating_mul(1000)), now)?;
     Ok(Verified { secret_index: 0 })
+}
+
+/// The digest of the token without its signature: which key it is of, when it was made, and the body's digest.
+pub(super) fn digest(terms: &Terms, request: &Request<'_>) -> Digest {
+    let token = token(terms, request);
+    Digest::of(token.as_ref().map_or(request.body, |token| token.signed))
 }
 
 fn token<'a>(terms: &Terms, request: &Request<'a>) -> Result<Unverified<'a>, Refusal> {

@@ -6,12 +6,13 @@
 
 use std::borrow::Cow;
 
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 
 use super::{Pieces, Verified, header, header_name, header_signature};
+use crate::idempotency::Digest;
 use crate::provider::Encoding;
 use crate::refusal::Refusal;
-use crate::request::{Once, Request, has_escapes, unescaped};
+use crate::request::{Once, Request, has_escapes, query_of, unescaped};
 use crate::secret::{Secret, Secrets};
 use crate::terms::Terms;
 
@@ -29,8 +30,8 @@ pub(super) fn verify(terms: &Terms, secrets: &Secrets, request: &Request<'_>) ->
         let (url, digest) = with_body_digest(url, request)?;
         (url, Some(digest))
     };
-    let signatures = [header_signature(request, name, scheme.encoding)?];
     let fields = fields(request);
+    let signatures = [header_signature(request, name, scheme.encoding)?];
     // The address as it is nearly always fits; the others are only made if it does not.
     let found = |url: &str| {
         let content = content(url, &fields);
@@ -59,26 +60,45 @@ pub(super) fn address_with_digest(url: &str, body: &[u8]) -> String {
     with_digest(url, &hex::encode(Sha256::digest(body)))
 }
 
-/// Whether the body's fields are signed themselves. An empty body has none.
+/// The digest of what is signed, without a port: whichever of the three forms of the address was signed, it is the same.
+pub(super) fn digest(terms: &Terms, request: &Request<'_>) -> Digest {
+    let url = terms.signed_url(request);
+    let url = if covers_as_form(request) { Ok(url) } else { with_body_digest(url, request).map(|(url, _)| url) };
+    let address = with_port(&url.unwrap_or_default(), Port::Left);
+    let fields = fields(request);
+    let pieces = std::iter::once(address.as_bytes()).chain(fields.iter().flatten().map(AsRef::as_ref));
+    Digest::of_parts(&pieces.collect::<Vec<_>>())
+}
+
+/// Whether the body's fields are signed themselves; an empty body has none. Where the address has a digest, that is what was
+/// signed, whatever the body claims to be.
 pub(super) fn covers_as_form(request: &Request<'_>) -> bool {
-    request.body.is_empty() || request.is_form()
+    (request.body.is_empty() || request.is_form()) && request.query(BODY_DIGEST) == Once::Absent
 }
 
 /// The digest of a body that is no form, as the address has it, and the address as it was signed: Twilio adds the digest to
 /// the address that it was given, which is all that an endpoint's `public_url` says.
 fn with_body_digest<'a>(url: Cow<'a, str>, request: &Request<'_>) -> Result<(Cow<'a, str>, Vec<u8>), Refusal> {
     let what = || format!("query parameter {BODY_DIGEST}");
-    let given = (Request { url: &url, ..*request }).query(BODY_DIGEST);
-    let is_given = given != Once::Absent;
-    let digest = match if is_given { given } else { request.query(BODY_DIGEST) } {
-        Once::Value(digest) => digest.into_owned(),
-        Once::Absent => return Err(Refusal::Absent { what: what() }),
-        Once::Empty => return Err(Refusal::Empty { what: what() }),
-        Once::Repeated => return Err(Refusal::Repeated { what: what() }),
-    };
+    let given = body_digests(&url);
+    let is_given = !given.is_empty();
+    let digests = if is_given { given } else { body_digests(request.url) };
+    let Some((digest, others)) = digests.split_first() else { return Err(Refusal::Absent { what: what() }) };
+    // Twilio adds it to addresses that have it already (twilio/twilio-php#861).
+    if others.iter().any(|other| other != digest) {
+        return Err(Refusal::Repeated { what: what() });
+    }
+    if digest.is_empty() {
+        return Err(Refusal::Empty { what: what() });
+    }
     let bytes = Encoding::Hex.decode(digest.as_bytes()).ok_or(Refusal::SignatureUndecodable { what: what() })?;
-    let url = if is_given { url } else { Cow::Owned(with_digest(&url, &digest)) };
+    let url = if is_given { url } else { Cow::Owned(with_digest(&url, digest)) };
     Ok((url, bytes))
+}
+
+fn body_digests(url: &str) -> Vec<String> {
+    let pairs = form_urlencoded::parse(query_of(url).as_bytes());
+    pairs.filter(|(name, _)| name == BODY_DIGEST).map(|(_, digest)| digest.into_owned()).collect()
 }
 
 fn with_digest(url: &str, digest: &str) -> String {
@@ -137,7 +157,6 @@ fn with_port(url: &str, port: Port) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::query_of;
 
     #[test]
     fn the_port_is_left_out_or_written() {
