@@ -77,9 +77,8 @@ pub(crate) struct Sender {
 
 /// Every scheme of every provider in the table's order, then some that a configuration could supply.
 static SENDERS: LazyLock<Vec<Sender>> = LazyLock::new(|| {
-    let rows = PROVIDERS
-        .iter()
-        .flat_map(|provider| provider.schemes.iter().map(move |scheme| Terms::new(provider, *scheme)));
+    let rows =
+        PROVIDERS.iter().flat_map(|provider| provider.schemes.iter().map(move |scheme| Terms::new(provider, *scheme)));
     rows.chain(CONFIGURED.iter().map(|text| configured(text))).map(sender).collect()
 });
 
@@ -167,13 +166,12 @@ fn header_names(terms: &Terms) -> Vec<HeaderName> {
         Condition::Present(source) | Condition::Absent(source) | Condition::Is(source, _) => source,
     });
     let sources = scheme.event_id.iter().chain(scheme.event_type).chain(asked);
-    names.extend(sources.filter_map(
-        |source| {
-            if let Source::Header(name) | Source::EncodedHeader(name) = source { Some((*name).to_owned()) } else { None }
-        },
-    ));
+    names.extend(sources.filter_map(|source| {
+        if let Source::Header(name) | Source::EncodedHeader(name) = source { Some((*name).to_owned()) } else { None }
+    }));
     if let Some((own, other)) = scheme.other_headers {
-        let others: Vec<_> = names.iter().filter_map(|name| Some(format!("{other}{}", name.strip_prefix(own)?))).collect();
+        let others: Vec<_> =
+            names.iter().filter_map(|name| Some(format!("{other}{}", name.strip_prefix(own)?))).collect();
         names.extend(others);
     }
     names.extend(["content-type", "x-forwarded-proto", "x-forwarded-host"].map(str::to_owned));

@@ -17,7 +17,14 @@ fn key(event: &str) -> RecordKey {
 }
 
 fn arriving() -> Arriving<'static> {
-    Arriving { received_at: NOW, arrival_id: "a-1", body: Digest::of(b"{}"), guard: None, event_type: Some("paid"), message: "{}" }
+    Arriving {
+        received_at: NOW,
+        arrival_id: "a-1",
+        body: Digest::of(b"{}"),
+        guard: None,
+        event_type: Some("paid"),
+        message: "{}",
+    }
 }
 
 /// A record with something in every attribute.

@@ -99,6 +99,12 @@ pub struct SchemeView {
     pub event_id_rating_reason: &'static str,
     /// Where the event's type may be.
     pub event_type: Vec<String>,
+    /// Where more may be said of it; filters match that too.
+    pub event_subtype: Vec<String>,
+    /// The methods by which events come.
+    pub methods: Vec<&'static str>,
+    /// What differs between attempts at one event, and does not tell events apart.
+    pub varies: Vec<String>,
 }
 
 impl ProviderView {
@@ -133,6 +139,9 @@ impl SchemeView {
             event_id_rating: rating(scheme.event_id_rating),
             event_id_rating_reason: scheme.rating_reason,
             event_type: named(scheme.event_type),
+            event_subtype: named(scheme.event_subtype),
+            methods: scheme.methods.to_vec(),
+            varies: named(scheme.varies),
         }
     }
 }
@@ -171,6 +180,13 @@ pub fn describe(provider: &Provider) -> String {
         line("event id", sources(scheme.event_id));
         line("", format!("{}: {}", rating(scheme.event_id_rating), scheme.rating_reason));
         line("event type", sources(scheme.event_type));
+        if !scheme.event_subtype.is_empty() {
+            line("", format!("{}; filters match that too", sources(scheme.event_subtype)));
+        }
+        if !scheme.varies.is_empty() {
+            line("varies", format!("{}; it does not tell events apart", sources(scheme.varies)));
+        }
+        line("methods", scheme.methods.join(", "));
     }
     line("handshake", handshakes(provider));
     let waits = provider.patience_seconds.map_or("not published".to_owned(), |seconds| format!("{seconds} s"));

@@ -1,6 +1,7 @@
 //! `cargo ops vectors`: conformance cases, judged by the code that the receiver runs.
 //!
-//! A file is a JSON list of cases; its format is described in `tests/vectors/README.md`. A new case needs no new code.
+//! A file is a JSON list of cases and of sequences of requests; its format is described in `tests/vectors/README.md`. A new
+//! one needs no new code.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -28,6 +29,8 @@ use wharf_webhook::terms::{Settings, Terms};
 pub struct Report {
     /// How many cases there were.
     pub cases: usize,
+    /// How many sequences there were.
+    pub sequences: usize,
     /// Those that were judged otherwise than expected.
     pub disagreements: Vec<Disagreement>,
     /// The providers that there were cases of.
@@ -47,8 +50,42 @@ pub struct Disagreement {
     pub got: String,
 }
 
-/// One case, as it stands in a file.
+/// What a file holds.
 #[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Entry {
+    Sequence(Sequence),
+    Case(Case),
+}
+
+/// Requests to one endpoint, and which of them bring the same event.
+#[derive(Debug, Deserialize)]
+pub struct Sequence {
+    /// Unique, `<provider>/<what it shows>`.
+    pub name: String,
+    /// A row's name.
+    pub provider: String,
+    secrets: Vec<String>,
+    config: Map<String, Value>,
+    /// In their order.
+    pub steps: Vec<Step>,
+    /// How many events there are in all.
+    pub lands: usize,
+}
+
+/// A request of a sequence.
+#[derive(Debug, Deserialize)]
+pub struct Step {
+    now_unix: i64,
+    request: CaseRequest,
+    verdict: String,
+    /// Requests with the same word here bring the same event. Absent if the request brings none.
+    #[serde(default)]
+    event: Option<String>,
+}
+
+/// One case, as it stands in a file.
+#[derive(Debug, Clone, Deserialize)]
 pub struct Case {
     /// Unique, `<provider>/<what it shows>`.
     pub name: String,
@@ -59,9 +96,14 @@ pub struct Case {
     config: Map<String, Value>,
     request: CaseRequest,
     expect: Outcome,
+    #[serde(skip)]
+    arrival_id: String,
+    /// Whether the row says how old a timestamp may be, as at an endpoint.
+    #[serde(skip)]
+    has_own_tolerance: bool,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 struct CaseRequest {
     method: String,
     url: String,
@@ -70,7 +112,7 @@ struct CaseRequest {
 }
 
 /// What a case comes to.
-#[derive(Debug, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 struct Outcome {
     verdict: String,
     event_id: Option<String>,
@@ -79,10 +121,13 @@ struct Outcome {
     response: Option<Response>,
     #[serde(default)]
     confirm_url: Option<String>,
+    /// What makes the event the same as another's.
+    #[serde(skip)]
+    key: Option<String>,
 }
 
 /// A handshake's answer.
-#[derive(Debug, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 struct Response {
     status: u16,
     headers: BTreeMap<String, String>,
@@ -113,7 +158,16 @@ pub fn judge_folder(folder: &Path) -> Result<Report> {
     let mut report = Report::default();
     for path in files(folder)? {
         report.files.insert(path.file_stem().unwrap_or_default().to_string_lossy().into_owned());
-        for case in read(&path)? {
+        for entry in read(&path)? {
+            let case = match entry {
+                Entry::Case(case) => case,
+                Entry::Sequence(sequence) => {
+                    report.sequences += 1;
+                    report.disagreements.extend(sequence.judge());
+                    report.providers.insert(sequence.provider);
+                    continue;
+                }
+            };
             report.cases += 1;
             let (agrees, got) = match case.judge() {
                 Ok(judged) => (agrees(&case.expect, &judged), judged.to_string()),
@@ -149,7 +203,11 @@ pub fn first_accepted(folder: &Path, provider: &str) -> Result<Option<CaseBody>>
     if !path.is_file() {
         return Ok(None);
     }
-    let Some(case) = read(&path)?.into_iter().find(|case| case.expect.verdict == "accepted") else { return Ok(None) };
+    let cases = read(&path)?.into_iter().filter_map(|entry| match entry {
+        Entry::Case(case) => Some(case),
+        Entry::Sequence(_) => None,
+    });
+    let Some(case) = { cases }.find(|case| case.expect.verdict == "accepted") else { return Ok(None) };
     let headers = case.request.headers.iter();
     let mut content_types = headers.filter(|(name, _)| name.eq_ignore_ascii_case("content-type"));
     let content_type = content_types.next().and_then(|(_, value)| value.as_str()).unwrap_or("application/json");
@@ -168,7 +226,7 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn read(path: &Path) -> Result<Vec<Case>> {
+fn read(path: &Path) -> Result<Vec<Entry>> {
     let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     serde_json::from_slice(&text).with_context(|| format!("{} is not a list of cases", path.display()))
 }
@@ -196,6 +254,58 @@ fn agrees(expected: &Outcome, judged: &Outcome) -> bool {
             == (&judged.verdict, &judged.event_id, &judged.event_type, &judged.confirm_url)
 }
 
+impl Sequence {
+    /// What of it is judged otherwise than expected.
+    fn judge(&self) -> Vec<Disagreement> {
+        let mut disagreements = Vec::new();
+        let mut disagree = |step: usize, expected: String, got: String| {
+            disagreements.push(Disagreement { case: format!("{}, step {}", self.name, step + 1), expected, got });
+        };
+        // The step in which an event came first, and its key.
+        let mut events: Vec<(usize, &str, String)> = Vec::new();
+        for (index, step) in self.steps.iter().enumerate() {
+            let case = Case {
+                name: self.name.clone(),
+                provider: self.provider.clone(),
+                secrets: self.secrets.clone(),
+                now_unix: step.now_unix,
+                config: self.config.clone(),
+                request: step.request.clone(),
+                expect: Outcome::default(),
+                arrival_id: format!("arrival {index}"),
+                has_own_tolerance: true,
+            };
+            let judged = match case.judge() {
+                Ok(judged) => judged,
+                Err(error) => {
+                    disagree(index, step.verdict.clone(), format!("cannot be judged: {error:#}"));
+                    continue;
+                }
+            };
+            if judged.verdict != step.verdict {
+                disagree(index, step.verdict.clone(), judged.to_string());
+            }
+            let (Some(event), Some(key)) = (&step.event, judged.key) else { continue };
+            let known = events.iter().find(|(_, known, known_key)| known == event || *known_key == key);
+            match known {
+                None => events.push((index, event, key)),
+                Some((_, known, known_key)) if known == event && *known_key == key => {}
+                Some((first, known, _)) => {
+                    let is = |same: bool| {
+                        format!("{} event as in step {}", if same { "the same" } else { "another" }, first + 1)
+                    };
+                    disagree(index, is(known == event), is(known != event));
+                }
+            }
+        }
+        if events.len() != self.lands {
+            let last = self.steps.len().saturating_sub(1);
+            disagree(last, format!("{} events in all", self.lands), format!("{} events in all", events.len()));
+        }
+        disagreements
+    }
+}
+
 impl Case {
     fn judge(&self) -> Result<Outcome> {
         let terms = self.terms()?;
@@ -221,6 +331,7 @@ impl Case {
                 verdict: "accepted".to_owned(),
                 event_id: event.id().map(|stated| stated.text.clone()),
                 event_type: event.kind().map(|stated| stated.text.clone()),
+                key: Some(event.key(&self.arrival_id).to_string()),
                 ..Outcome::default()
             },
             Ok(Verdict::Handshake(reply)) => {
@@ -236,6 +347,7 @@ impl Case {
                     event_type: said(terms.scheme.event_type).filter(|_| is_message),
                     response: Some(response(*reply)),
                     confirm_url,
+                    key: None,
                 }
             }
             Err(refusal) => Outcome { verdict: refusal.kind().word().to_owned(), ..Outcome::default() },
@@ -273,6 +385,7 @@ impl Case {
             (provider, *scheme.with_context(|| format!("{} has no such scheme", self.provider))?)
         };
         let mut terms = Terms::new(provider, scheme);
+        let (own, own_future) = (terms.settings.tolerance_seconds, terms.settings.future_tolerance_seconds);
         // A case without a tolerance judges no age, and one without topics no topic; an endpoint has its provider's
         // tolerance, and must name topics.
         terms.settings = Settings {
@@ -282,8 +395,8 @@ impl Case {
             webhook_id: text("webhook_id"),
             topics: self.config.get("topics").map(texts),
             sandbox: false,
-            tolerance_seconds: number("tolerance_secs"),
-            future_tolerance_seconds: number("future_tolerance_secs"),
+            tolerance_seconds: number("tolerance_secs").or(own.filter(|_| self.has_own_tolerance)),
+            future_tolerance_seconds: number("future_tolerance_secs").or(own_future.filter(|_| self.has_own_tolerance)),
         };
         let event_id: Vec<Source> = self.sources("event_id")?;
         Ok(if event_id.is_empty() { terms } else { terms.with_event_id(event_id) })

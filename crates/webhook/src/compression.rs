@@ -16,7 +16,8 @@ use crate::request::Request;
 /// [`Refusal::BodyUnreadable`].
 pub(crate) fn decompressed(request: &Request<'_>) -> Result<Option<Vec<u8>>, Refusal> {
     let unreadable = |problem| Err(Refusal::BodyUnreadable { problem });
-    let encodings: Vec<&[u8]> = request.headers.get_all(CONTENT_ENCODING).iter().map(|value| value.as_bytes()).collect();
+    let encodings: Vec<&[u8]> =
+        request.headers.get_all(CONTENT_ENCODING).iter().map(|value| value.as_bytes()).collect();
     let body = match encodings[..] {
         [] => return Ok(None),
         [encoding] if encoding.eq_ignore_ascii_case(b"identity") => return Ok(None),

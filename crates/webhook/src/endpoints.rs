@@ -189,7 +189,8 @@ impl Endpoint {
     /// Whether events of these types are processed: all of a request's, of which one is enough. A request whose type cannot be
     /// told is processed: what is not known to be unwanted must not be dropped.
     pub fn subscribes_to(&self, types: &[impl AsRef<str>]) -> bool {
-        let is_listed = |events: &Vec<String>| types.iter().any(|kind| events.iter().any(|event| event == kind.as_ref()));
+        let is_listed =
+            |events: &Vec<String>| types.iter().any(|kind| events.iter().any(|event| event == kind.as_ref()));
         types.is_empty() || self.events.as_ref().is_none_or(is_listed)
     }
 
@@ -197,14 +198,13 @@ impl Endpoint {
     /// endpoint's; lower case.
     pub fn kept_headers(&self) -> impl Iterator<Item = &str> {
         let scheme = &self.terms.scheme;
-        let sources = scheme.event_id.iter().chain(scheme.event_type).chain(scheme.beside);
+        let types = scheme.event_type.iter().chain(scheme.event_subtype);
+        let sources = scheme.event_id.iter().chain(types).chain(scheme.beside);
         let named = sources.filter_map(|source| match source {
             Source::Header(name) | Source::EncodedHeader(name) => Some(*name),
-            Source::Json(_)
-            | Source::MemberBeside(_)
-            | Source::Form(_)
-            | Source::FormJson(..)
-            | Source::Query(_) => None,
+            Source::Json(_) | Source::MemberBeside(_) | Source::Form(_) | Source::FormJson(..) | Source::Query(_) => {
+                None
+            }
         });
         let mut names: Vec<&str> = named
             .chain(self.terms.provider.headers.iter().copied())
@@ -683,7 +683,10 @@ impl Reader<'_> {
         let at = table.get("varies")?.span().start;
         let sources = self.sources(table, "varies")?;
         for source in sources.iter().filter(|source| !matches!(source, Source::Json(_))) {
-            self.problem(at, format!("`varies` has \"{source}\", and can have members of the JSON body: \"json:/attempt\""));
+            self.problem(
+                at,
+                format!("`varies` has \"{source}\", and can have members of the JSON body: \"json:/attempt\""),
+            );
         }
         Some(sources)
     }
@@ -691,7 +694,7 @@ impl Reader<'_> {
     fn methods(&mut self, table: &DeTable<'_>, terms: &mut Terms) {
         let Some((at, methods)) = self.texts(table, "methods") else { return };
         if terms.provider.name != GENERIC.name {
-            let (title, known) = (terms.provider.title, terms.provider.methods.join(", "));
+            let (title, known) = (terms.provider.title, terms.scheme.methods.join(", "));
             self.problem(at, format!("`methods` has no meaning here: {title} sends its events by {known}"));
         }
         if methods.is_empty() {
@@ -1048,7 +1051,7 @@ replay_guard = true
                     [endpoints.c]\nprovider = \"github\"\nevent_id = \"json:/id\"\n";
         let endpoints = Endpoints::parse(text).unwrap();
         let settings = |name| &endpoints.get(name).unwrap().terms.settings;
-        assert_eq!((settings("a").tolerance_seconds, settings("a").future_tolerance_seconds), (Some(600), Some(0)));
+        assert_eq!((settings("a").tolerance_seconds, settings("a").future_tolerance_seconds), (Some(600), Some(60)));
         assert_eq!((settings("b").tolerance_seconds, settings("b").future_tolerance_seconds), (Some(60), None));
         // An id of the endpoint's own is worth what the signature makes of it.
         assert_eq!(endpoints.get("c").unwrap().terms.scheme.event_id_rating, IdRating::Event);

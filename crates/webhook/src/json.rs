@@ -337,7 +337,8 @@ mod tests {
 
     #[test]
     fn a_member_is_left_out_with_its_name_and_one_comma() {
-        let left = |body: &str, pointers: &[&str]| String::from_utf8(without(body.as_bytes(), pointers).concat()).unwrap();
+        let left =
+            |body: &str, pointers: &[&str]| String::from_utf8(without(body.as_bytes(), pointers).concat()).unwrap();
         assert_eq!(left(r#"{"a":1,"n":2,"b":3}"#, &["/n"]), r#"{"a":1,"b":3}"#);
         assert_eq!(left(r#"{"n" : {"x":[]} , "b":3}"#, &["/n"]), r#"{ "b":3}"#);
         assert_eq!(left(r#"{"a":1,"n":2,"m":3}"#, &["/m", "/n"]), r#"{"a":1}"#);

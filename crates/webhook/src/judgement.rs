@@ -9,8 +9,8 @@ use crate::clock::UnixSeconds;
 use crate::compression;
 use crate::handshake::{self, First, Reply};
 use crate::idempotency::{Digest, IdempotencyKey};
-use crate::limits::STATED_BYTES_MAX;
 use crate::json;
+use crate::limits::STATED_BYTES_MAX;
 use crate::provider::{BodyForm, Content, Covered, IdRating, Scheme, Source, WithoutId};
 use crate::refusal::Refusal;
 use crate::request::Request;
@@ -112,13 +112,19 @@ pub fn methods(terms: &Terms) -> Vec<&'static str> {
     methods
 }
 
-/// Every type that a verified request's event, or its list of events, has, wherever it stands. `body` is the one that was
-/// verified.
+/// Every type that a verified request's event, or its list of events, has, wherever it stands, and what more is said of it; none
+/// if the type cannot be told. The request's body is the one that was verified.
 pub fn event_types(terms: &Terms, request: &Request<'_>) -> Vec<String> {
     let headers = terms.scheme.in_its_own_names(request.headers);
     let request = &Request { headers: &headers, ..*request };
-    let found = terms.scheme.event_type.iter().flat_map(|source| request.lookup_all(source));
-    found.map(Cow::into_owned).collect()
+    let found = |sources: &[Source]| -> Vec<String> {
+        sources.iter().flat_map(|source| request.lookup_all(source)).map(Cow::into_owned).collect()
+    };
+    let mut types = found(terms.scheme.event_type);
+    if !types.is_empty() {
+        types.extend(found(terms.scheme.event_subtype));
+    }
+    types
 }
 
 /// What a request says about its event, whoever sent it. For what is not let in, and for conformance cases.
@@ -144,6 +150,7 @@ fn event(terms: &Terms, verified: Verified, request: &Request<'_>) -> Event {
     let digest = || covered::event_digest(terms, request);
     let without_id = || match scheme.without_id {
         WithoutId::Digest => KeyBasis::Key(IdempotencyKey::of_content(digest())),
+        WithoutId::Stamp => KeyBasis::Key(IdempotencyKey::of_content(covered::signature_digest(terms, request))),
         WithoutId::Arrival => KeyBasis::Arrival,
     };
     let basis = match (scheme.event_id_rating, &said_id) {
@@ -251,7 +258,7 @@ impl Event {
     pub(crate) fn is_fit(&self, body: &[u8], content_type: Option<&str>) -> bool {
         match self.form {
             BodyForm::Json => json::is_object_or_list(body) || self.is_get && body.is_empty(),
-            BodyForm::JsonOrForm => json::is_object_or_list(body) || is_form(body),
+            BodyForm::JsonOrForm => json::is_object_or_list(body) || is_form(body) || self.is_get && body.is_empty(),
             BodyForm::Any => !content_type.is_some_and(says_json) || json::is_json(body),
         }
     }

@@ -363,7 +363,7 @@ fn first(arriving: &Arriving<'_>, claimant: &Claimant, now: UnixSeconds) -> Reco
         expires_at: now.plus(RECORD_RETENTION_SECONDS),
         arrival_id: arriving.arrival_id.to_owned(),
         body: arriving.body,
-            guard: arriving.guard,
+        guard: arriving.guard,
         event_type: arriving.event_type.map(str::to_owned),
         failures: Vec::new(),
         message: None,

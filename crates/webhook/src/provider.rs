@@ -40,8 +40,6 @@ pub struct Provider {
     pub required: List<Setting>,
     /// Questions that it asks before, or between, its events.
     pub handshakes: List<Handshake>,
-    /// The methods by which its events come, the usual one first. Questions have methods of their own.
-    pub methods: List<Text>,
     /// What it sends unsigned when an endpoint is set up, or to look at its certificate, and wants a 2xx for. It is turned
     /// away as everything unsigned is, and told 200. Empty where there is no such thing.
     pub unsigned_ping: List<Condition>,
@@ -65,7 +63,7 @@ pub struct Retries {
     /// What it signs then.
     pub signed: Signed,
     /// How late the last repetition of an event can come, in seconds after the first; `None` where it does not say.
-    pub horizon_seconds: Option<u32>,
+    pub horizon_seconds: Option<i64>,
     /// As its documentation puts it, in short.
     pub schedule: Text,
 }
@@ -144,6 +142,8 @@ pub struct Scheme {
     pub other_headers: Option<(Text, Text)>,
     /// Where the sender says when it signed, if the signature covers that.
     pub timestamp: Option<Timestamp>,
+    /// The methods by which events come, the usual one first. Questions have methods of their own.
+    pub methods: List<Text>,
     /// Headers that must have this value; names in lower case.
     pub require: List<(Text, Text)>,
     /// Where the sender's own id of the event is; the first source that yields one counts.
@@ -160,8 +160,10 @@ pub struct Scheme {
     pub varies: List<Source>,
     /// What tells events apart beside what is signed: the digest takes it in, though anybody can change it.
     pub beside: List<Source>,
-    /// Where the type of the event is; the first source that yields one names it. Filters match a type at any of them.
+    /// Where the type of the event is; the first source that yields one names it, and filters match what stands at any.
     pub event_type: List<Source>,
+    /// Where more is said of a type that was found, such as the action. Filters match that too.
+    pub event_subtype: List<Source>,
 }
 
 /// What a body must be.
@@ -181,6 +183,9 @@ pub enum BodyForm {
 pub enum WithoutId {
     /// Its digest tells it from others.
     Digest,
+    /// Its digest and its timestamp do: what comes again with the very signature is the same, and each new signature is an event,
+    /// because equal requests can be different events.
+    Stamp,
     /// Each arrival is an event: the sender says the same again when the same happens again.
     Arrival,
 }
@@ -480,12 +485,8 @@ pub enum Answer {
 }
 
 /// How a sender is to be spoken of where nothing is known of its retries.
-pub const RETRIES_UNKNOWN: Retries = Retries {
-    after: Retried::Unknown,
-    signed: Signed::Unknown,
-    horizon_seconds: None,
-    schedule: "not published",
-};
+pub const RETRIES_UNKNOWN: Retries =
+    Retries { after: Retried::Unknown, signed: Signed::Unknown, horizon_seconds: None, schedule: "not published" };
 
 /// The sender's patience where it does not say, in seconds; few wait less.
 pub const PATIENCE_ASSUMED_SECONDS: u16 = 5;
@@ -583,7 +584,9 @@ impl Scheme {
             }
             // Of Contentful's query, what stands behind a second question mark is not signed.
             (_, Source::Query(_)) => self.signs_url() && self.content != Content::Contentful,
-            (Coverage::Body, Source::Json(_) | Source::MemberBeside(_) | Source::Form(_) | Source::FormJson(..)) => true,
+            (Coverage::Body, Source::Json(_) | Source::MemberBeside(_) | Source::Form(_) | Source::FormJson(..)) => {
+                true
+            }
             (Coverage::Fields, Source::Json(pointer)) => {
                 let list = match self.signature {
                     Place::JsonEach { list, .. } => format!("{list}/*"),
@@ -788,9 +791,48 @@ mod tests {
     #[test]
     fn the_latest_repetition_of_every_sender_still_finds_its_record() {
         for provider in PROVIDERS {
-            let horizon = i64::from(provider.retries.horizon_seconds.unwrap_or_default());
+            let horizon = provider.retries.horizon_seconds.unwrap_or_default();
             assert!(horizon < RECORD_RETENTION_SECONDS, "{}", provider.name);
         }
+    }
+
+    #[test]
+    fn no_tolerance_is_shorter_than_the_senders_own_retries_unless_each_is_signed_afresh() {
+        for provider in PROVIDERS.iter().filter(|provider| provider.retries.signed != Signed::Afresh) {
+            for timestamp in provider.schemes.iter().filter_map(|scheme| scheme.timestamp) {
+                let Some(tolerance) = timestamp.tolerance_seconds else { continue };
+                let horizon = provider.retries.horizon_seconds;
+                let names = provider.name;
+                assert!(horizon.is_some_and(|horizon| tolerance >= horizon), "{names}: {tolerance} s, {horizon:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_a_minute_ahead_refuses_nothing() {
+        for timestamp in PROVIDERS.iter().flat_map(|provider| provider.schemes).filter_map(|scheme| scheme.timestamp) {
+            let ahead = timestamp.future_tolerance_seconds.or(timestamp.tolerance_seconds);
+            assert!(ahead.is_none_or(|seconds| seconds >= 60), "{timestamp:?}");
+        }
+    }
+
+    #[test]
+    fn what_stands_under_other_names_is_read_by_the_rows() {
+        let scheme = find("shopify").unwrap().scheme(None).unwrap();
+        let headers = |pairs: &[(&'static str, &'static str)]| -> HeaderMap {
+            pairs.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect()
+        };
+        let other = headers(&[("shopify-hmac-sha256", "a"), ("shopify-topic", "t"), ("x-shopify-topic", "forged")]);
+        let own = scheme.in_its_own_names(&other);
+        assert_eq!(
+            (&own["x-shopify-hmac-sha256"], &own["x-shopify-topic"]),
+            (&"a".parse().unwrap(), &"t".parse().unwrap())
+        );
+        assert_eq!(own.get_all("x-shopify-topic").iter().count(), 1);
+        assert_eq!(own["shopify-topic"], "t");
+        // A request that has the row's own signature is read by the row's own names only.
+        let both = headers(&[("shopify-hmac-sha256", "a"), ("x-shopify-hmac-sha256", "b"), ("shopify-topic", "t")]);
+        assert_eq!(scheme.in_its_own_names(&both).as_ref(), &both);
     }
 
     #[test]

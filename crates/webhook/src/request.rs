@@ -109,9 +109,7 @@ impl<'a> Request<'a> {
             | Source::MemberBeside(_)
             | Source::Form(_)
             | Source::FormJson(..)
-            | Source::Query(_) => {
-                self.lookup(source).into_iter().collect()
-            }
+            | Source::Query(_) => self.lookup(source).into_iter().collect(),
         }
     }
 

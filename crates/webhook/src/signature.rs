@@ -1,8 +1,7 @@
 //! Verifying a request by a provider's row.
 //!
 //! The order of judgement is fixed: what is missing or cannot be read is malformed; then the signature; the age last, so
-//! that a request both forged and old is called forged; but where a public key verifies, which takes time, what is too old
-//! anyway is not verified. Every comparison with something secret takes the same time
+//! that a request both forged and old is called forged. Every comparison with something secret takes the same time
 //! wherever the difference lies. What a row cannot say is in five small modules behind the same entry; the way back, from a
 //! body to a signed request, is in [`signing`].
 
@@ -82,10 +81,6 @@ fn verify_parts(
 ) -> Result<Verified, Refusal> {
     let scheme = &terms.scheme;
     let Reading { claims, stamped, contents } = Reading::of(terms, parts, request)?;
-    let judge_age = || stamped.as_ref().map_or(Ok(()), |stamped| judge_age(terms, stamped.at, now));
-    if !scheme.algorithm.is_symmetric() || secrets.iter().any(Secret::is_public) {
-        judge_age()?;
-    }
     let mut oldest = 0;
     for (claim, content) in claims.iter().zip(&contents) {
         let secret_index = match scheme.secret {
@@ -108,7 +103,9 @@ fn verify_parts(
         };
         oldest = oldest.max(secret_index);
     }
-    judge_age()?;
+    if let Some(stamped) = &stamped {
+        judge_age(terms, stamped.at, now)?;
+    }
     Ok(Verified { secret_index: oldest })
 }
 
@@ -644,9 +641,20 @@ mod tests {
     fn a_timestamp_is_digits_within_64_bits() {
         assert_eq!(instant(b"1754000000", TimestampUnit::Seconds), Some(UnixMillis(1_754_000_000_000)));
         assert_eq!(instant(b"1754000000123", TimestampUnit::Milliseconds), Some(UnixMillis(1_754_000_000_123)));
-        for text in
-            ["", "+1", "-1", "01754000000", "00", " 1", "1.0", "1e3", "0x1", "9223372036854775808", "99999999999999999999", "\u{661}"]
-        {
+        for text in [
+            "",
+            "+1",
+            "-1",
+            "01754000000",
+            "00",
+            " 1",
+            "1.0",
+            "1e3",
+            "0x1",
+            "9223372036854775808",
+            "99999999999999999999",
+            "\u{661}",
+        ] {
             assert_eq!(instant(text.as_bytes(), TimestampUnit::Seconds), None, "{text}");
         }
         assert_eq!(instant(b"\xff", TimestampUnit::Seconds), None);
@@ -667,7 +675,10 @@ mod tests {
         let pairs: Vec<(&str, &str)> = numbered.iter().map(|name| (name.as_str(), "AA==")).collect();
         let docusign = |count| judged("docusign", &pairs[..count], BODY, SECRET).unwrap_err();
         assert_eq!(docusign(100), Refusal::SignatureMismatch { secrets: 1 });
-        assert_eq!(docusign(101), Refusal::TooManySignatures { what: "header x-docusign-signature-1".into(), max: 100 });
+        assert_eq!(
+            docusign(101),
+            Refusal::TooManySignatures { what: "header x-docusign-signature-1".into(), max: 100 }
+        );
     }
 
     #[test]

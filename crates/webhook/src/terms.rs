@@ -50,7 +50,7 @@ impl Terms {
             future_tolerance_seconds: scheme.timestamp.and_then(|timestamp| timestamp.future_tolerance_seconds),
             ..Settings::default()
         };
-        Terms { provider, scheme, settings, methods: provider.methods.to_vec() }
+        Terms { provider, scheme, settings, methods: scheme.methods.to_vec() }
     }
 
     /// These terms, with the endpoint's own places of the event's id, rated by whether the signature covers them. To be called
@@ -65,12 +65,8 @@ impl Terms {
         } else {
             (IdRating::Hint, "the endpoint names it, and the signature does not cover it")
         };
-        self.scheme = Scheme {
-            event_id: event_id.leak(),
-            event_id_rating: rating,
-            rating_reason: reason,
-            ..self.scheme
-        };
+        self.scheme =
+            Scheme { event_id: event_id.leak(), event_id_rating: rating, rating_reason: reason, ..self.scheme };
         self
     }
 

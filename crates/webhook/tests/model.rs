@@ -614,7 +614,14 @@ impl World {
     fn arriving(&self, arrival: usize, door_ahead: i64) -> Arriving<'static> {
         let message = MESSAGES.get(arrival).copied().unwrap_or_default();
         let received_at = self.redelivered_at.filter(|_| arrival == 1).unwrap_or(START.plus(door_ahead));
-        Arriving { received_at, arrival_id: message, body: Digest::of(message.as_bytes()), guard: None, event_type: None, message }
+        Arriving {
+            received_at,
+            arrival_id: message,
+            body: Digest::of(message.as_bytes()),
+            guard: None,
+            event_type: None,
+            message,
+        }
     }
 
     /// A nonce that nothing remembers is as good as a new one.

@@ -29,13 +29,18 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         for disagreement in &report.disagreements {
             println!("{}: expected {}, got {}", disagreement.case, disagreement.expected, disagreement.got);
         }
-        println!("{} cases, {} disagree", report.cases, report.disagreements.len());
+        let sequences = match report.sequences {
+            0 => String::new(),
+            count => format!(" and {count} sequences"),
+        };
+        println!("{} cases{sequences}, {} disagree", report.cases, report.disagreements.len());
     }
-    if report.cases == 0 {
+    if report.cases + report.sequences == 0 {
         bail!("{} holds no case: its files must be named *.json", arguments.folder.display());
     }
     if !report.disagreements.is_empty() {
-        bail!("{} of {} cases are judged otherwise than expected", report.disagreements.len(), report.cases);
+        let all = report.cases + report.sequences;
+        bail!("{} of {all} cases are judged otherwise than expected", report.disagreements.len());
     }
     Ok(())
 }

@@ -10,8 +10,9 @@ use super::Condition::{Absent, Is, Present};
 use super::Encoding::{Base64, Hex, Raw};
 use super::Part::{self, Body, Literal, Method, Url};
 use super::{
-    Algorithm, Answer, BodyForm, Check, Content, DigestOf, Handshake, IdRating, Place, Provider, RETRIES_UNKNOWN, Retried,
-    Retries, Scheme, SecretForm, Setting, Signed, Source, Text, Timestamp, TimestampPlace, TimestampUnit, WithoutId,
+    Algorithm, Answer, BodyForm, Check, Content, DigestOf, Handshake, IdRating, Place, Provider, RETRIES_UNKNOWN,
+    Retried, Retries, Scheme, SecretForm, Setting, Signed, Source, Text, Timestamp, TimestampPlace, TimestampUnit,
+    WithoutId,
 };
 
 /// A provider before anything is known of it.
@@ -22,7 +23,6 @@ pub(super) const PROVIDER: Provider = Provider {
     schemes: &[],
     required: &[],
     handshakes: &[],
-    methods: &["POST"],
     unsigned_ping: &[],
     headers: &[],
     status_accepted: 200,
@@ -46,6 +46,7 @@ pub(super) const SCHEME: Scheme = Scheme {
     decompress: false,
     other_headers: None,
     timestamp: None,
+    methods: &["POST"],
     require: &[],
     event_id: &[],
     event_id_rating: IdRating::None,
@@ -55,6 +56,7 @@ pub(super) const SCHEME: Scheme = Scheme {
     varies: &[],
     beside: &[],
     event_type: &[],
+    event_subtype: &[],
 };
 
 /// A plain token, which covers nothing.
@@ -77,8 +79,9 @@ const STANDARD_WEBHOOKS: Scheme = Scheme {
     ..SCHEME
 };
 
-const HOUR: u32 = 60 * 60;
-const DAY: u32 = 24 * HOUR;
+const MINUTE: i64 = 60;
+const HOUR: i64 = 60 * MINUTE;
+const DAY: i64 = 24 * HOUR;
 
 const fn header(name: Text) -> Source {
     Source::Header(name)
@@ -96,12 +99,21 @@ const fn query(name: Text) -> Source {
     Source::Query(name)
 }
 
+/// How far in the future a timestamp may lie: as far as in the past, which senders and their libraries say of minutes. Where the
+/// past is as long as a sender's retries, that would say nothing: so far may clocks be apart.
+const fn ahead(tolerance_seconds: Option<i64>) -> Option<i64> {
+    match tolerance_seconds {
+        Some(seconds) if seconds > 10 * MINUTE => Some(5 * MINUTE),
+        Some(_) | None => None,
+    }
+}
+
 const fn seconds_in_header(name: Text, tolerance_seconds: Option<i64>) -> Timestamp {
     Timestamp {
         at: TimestampPlace::Header(name),
         unit: TimestampUnit::Seconds,
         tolerance_seconds,
-        future_tolerance_seconds: None,
+        future_tolerance_seconds: ahead(tolerance_seconds),
     }
 }
 
@@ -121,8 +133,14 @@ const fn millis_in_body(pointer: Text, tolerance_seconds: Option<i64>) -> Timest
     }
 }
 
-const fn retries(after: Retried, horizon_seconds: u32, schedule: Text) -> Retries {
+const fn retries(after: Retried, horizon_seconds: i64, schedule: Text) -> Retries {
     Retries { after, signed: Signed::Unknown, horizon_seconds: Some(horizon_seconds), schedule }
+}
+
+impl Retries {
+    const fn signed(self, signed: Signed) -> Retries {
+        Retries { signed, ..self }
+    }
 }
 
 /// A question that is answered with 200, whoever asks.
@@ -146,6 +164,8 @@ pub static PROVIDERS: &[Provider] = &[
             event_id_rating: IdRating::Hint,
             rating_reason: "its headers are not signed: whoever captured a body can give it a new id",
             event_type: &[header("x-github-event")],
+            event_subtype: &[json("/action")],
+            body: BodyForm::JsonOrForm,
             ..SCHEME
         }],
         headers: &[
@@ -154,7 +174,12 @@ pub static PROVIDERS: &[Provider] = &[
             "x-github-hook-installation-target-type",
         ],
         patience_seconds: Some(10),
-        retries: retries(Retried::Never, 3 * DAY, "none; a redelivery can be asked for, for 3 days, under the same id"),
+        retries: retries(
+            Retried::Never,
+            7 * DAY,
+            "none; a redelivery can be asked for, for 3 days (Enterprise Server 7), under the same id",
+        )
+        .signed(Signed::Once),
         ..PROVIDER
     },
     Provider {
@@ -173,7 +198,8 @@ pub static PROVIDERS: &[Provider] = &[
             event_type: &[json("/type")],
             ..SCHEME
         }],
-        retries: retries(Retried::NotSuccess, 3 * DAY, "for 3 days, exponential, signed afresh each time"),
+        retries: retries(Retried::NotSuccess, 3 * DAY, "for 3 days, exponential, signed afresh each time")
+            .signed(Signed::Afresh),
         ..PROVIDER
     },
     Provider {
@@ -184,11 +210,12 @@ pub static PROVIDERS: &[Provider] = &[
             signature: Place::Header("x-slack-signature"),
             prefix: "v0=",
             content: Content::Parts(&[Literal("v0:"), Part::Timestamp, Literal(":"), Body]),
-            timestamp: Some(seconds_in_header("x-slack-request-timestamp", Some(300))),
+            timestamp: Some(seconds_in_header("x-slack-request-timestamp", Some(DAY + 10 * MINUTE))),
             event_id: &[json("/event_id")],
             event_id_rating: IdRating::Event,
             rating_reason: "event_id is signed and stays the same when it tries again; commands and actions have none",
             event_type: &[json("/event/type"), json("/type"), Source::FormJson("payload", "/type"), form("command")],
+            body: BodyForm::JsonOrForm,
             ..SCHEME
         }],
         handshakes: &[Handshake {
@@ -199,9 +226,15 @@ pub static PROVIDERS: &[Provider] = &[
             body: &[Answer::Echo(json("/challenge"))],
             ..QUESTION
         }],
+        // A look at the certificate, without a payload.
+        unsigned_ping: &[Is(form("ssl_check"), "1"), Absent(form("payload")), Absent(form("command"))],
         headers: &["x-slack-retry-num", "x-slack-retry-reason"],
         patience_seconds: Some(3),
-        retries: retries(Retried::NotSuccess, 6 * 60 + 60, "3 times: at once, after 1 min, after 5 min"),
+        retries: retries(
+            Retried::NotSuccess,
+            DAY + 10 * MINUTE,
+            "3 times: at once, after 1 min, after 5 min; with Delayed Events hourly for 24 h more",
+        ),
         ..PROVIDER
     },
     Provider {
@@ -212,14 +245,30 @@ pub static PROVIDERS: &[Provider] = &[
             signature: Place::Header("x-shopify-hmac-sha256"),
             encoding: Base64,
             event_id: &[header("x-shopify-webhook-id")],
+            body: BodyForm::Any,
             event_id_rating: IdRating::Hint,
             rating_reason: "its headers are not signed",
+            other_headers: Some(("x-shopify-", "shopify-")),
             event_type: &[header("x-shopify-topic")],
+            event_subtype: &[header("x-shopify-action")],
             ..SCHEME
         }],
-        headers: &["x-shopify-shop-domain", "x-shopify-api-version", "x-shopify-triggered-at", "x-shopify-event-id"],
+        headers: &[
+            "x-shopify-shop-domain",
+            "x-shopify-api-version",
+            "x-shopify-triggered-at",
+            "x-shopify-event-id",
+            "shopify-shop-domain",
+            "shopify-api-version",
+            "shopify-triggered-at",
+            "shopify-handle",
+            "shopify-action",
+        ],
+        // Its reviewers ask for that.
+        status_refused: 401,
         patience_seconds: Some(5),
-        retries: retries(Retried::NotSuccess, 4 * HOUR, "8 times in 4 h, then it deletes the subscription"),
+        retries: retries(Retried::NotSuccess, 4 * HOUR, "8 times in 4 h, then it deletes the subscription")
+            .signed(Signed::Once),
         ..PROVIDER
     },
     Provider {
@@ -228,6 +277,12 @@ pub static PROVIDERS: &[Provider] = &[
         documentation: "https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md",
         schemes: &[STANDARD_WEBHOOKS],
         patience_seconds: Some(15),
+        retries: Retries {
+            after: Retried::NotSuccess,
+            signed: Signed::Afresh,
+            schedule: "the sender's own",
+            ..RETRIES_UNKNOWN
+        },
         ..PROVIDER
     },
     Provider {
@@ -239,11 +294,19 @@ pub static PROVIDERS: &[Provider] = &[
             content: Content::Parts(&[Part::Header("svix-id"), Literal("."), Part::Timestamp, Literal("."), Body]),
             timestamp: Some(seconds_in_header("svix-timestamp", Some(300))),
             event_id: &[header("svix-id")],
+            other_headers: Some(("svix-", "webhook-")),
+            methods: &["POST", "PUT"],
             rating_reason: "svix-id is signed, and stays the same when it tries again",
             event_type: &[json("/type"), json("/event_type")],
             ..STANDARD_WEBHOOKS
         }],
         patience_seconds: Some(15),
+        retries: retries(
+            Retried::NotSuccess,
+            34 * HOUR,
+            "7 times: after 5 s, 5 min, 30 min, 2, 5, 10 and 10 h, each a fifth more or less",
+        )
+        .signed(Signed::Afresh),
         ..PROVIDER
     },
     Provider {
@@ -258,17 +321,24 @@ pub static PROVIDERS: &[Provider] = &[
                 event_id_rating: IdRating::Hint,
                 rating_reason: "a token signs nothing",
                 event_type: &[header("x-gitlab-event")],
+                event_subtype: &[json("/object_kind"), json("/event_name")],
                 ..TOKEN
             },
-            Scheme { name: "signing", event_type: &[header("x-gitlab-event")], ..STANDARD_WEBHOOKS },
+            Scheme {
+                name: "signing",
+                timestamp: Some(seconds_in_header("webhook-timestamp", Some(2 * DAY + HOUR))),
+                event_type: &[header("x-gitlab-event")],
+                event_subtype: &[json("/object_kind"), json("/event_name")],
+                ..STANDARD_WEBHOOKS
+            },
         ],
         headers: &["x-gitlab-instance", "x-gitlab-webhook-uuid", "x-gitlab-event-uuid"],
         patience_seconds: Some(10),
         retries: Retries {
             signed: Signed::Unknown,
-            after: Retried::Unknown,
+            after: Retried::Never,
             horizon_seconds: Some(2 * DAY),
-            schedule: "not published; 4 failures block it for 1 min to 24 h, 40 disable it",
+            schedule: "none; it can be sent again for 2 days; 4 failures block it for 1 min to 24 h, 40 disable it",
         },
         ..PROVIDER
     },
@@ -283,6 +353,7 @@ pub static PROVIDERS: &[Provider] = &[
             event_id_rating: IdRating::Hint,
             rating_reason: "it is the first of a list, which may be put together anew",
             event_type: &[json("/object")],
+            event_subtype: &[json("/entry/*/changes/*/field")],
             ..SCHEME
         }],
         required: &[Setting::VerifyToken],
@@ -313,6 +384,7 @@ pub static PROVIDERS: &[Provider] = &[
             method: "POST",
             when: &[Is(json("/event"), "endpoint.url_validation")],
             signed: true,
+            check: Check::PlainToken(json("/payload/plainToken")),
             headers: &[JSON],
             body: &[
                 Answer::Literal(r#"{"plainToken":"#),
@@ -324,7 +396,7 @@ pub static PROVIDERS: &[Provider] = &[
             ..QUESTION
         }],
         patience_seconds: Some(3),
-        retries: retries(Retried::ServerErrors, 85 * 60, "after 5, 20 and 60 min"),
+        retries: retries(Retried::AllBut(&[200, 204]), 85 * MINUTE, "after 5, 20 and 60 min"),
         ..PROVIDER
     },
     Provider {
@@ -382,8 +454,14 @@ pub static PROVIDERS: &[Provider] = &[
             event_type: &[json("/type")],
             ..SCHEME
         }],
+        headers: &[
+            "square-retry-number",
+            "square-retry-reason",
+            "square-initial-delivery-timestamp",
+            "square-environment",
+        ],
         patience_seconds: Some(10),
-        retries: retries(Retried::NotSuccess, DAY, "for 24 h"),
+        retries: retries(Retried::NotSuccess, DAY, "11 times in 24 h").signed(Signed::Once),
         ..PROVIDER
     },
     Provider {
@@ -392,11 +470,13 @@ pub static PROVIDERS: &[Provider] = &[
         documentation: "https://linear.app/developers/webhooks",
         schemes: &[Scheme {
             signature: Place::Header("linear-signature"),
-            timestamp: Some(millis_in_body("/webhookTimestamp", Some(60))),
+            timestamp: Some(millis_in_body("/webhookTimestamp", Some(8 * HOUR))),
             event_id: &[header("linear-delivery")],
             event_id_rating: IdRating::Hint,
             rating_reason: "its headers are not signed",
+            varies: &[json("/webhookTimestamp")],
             event_type: &[header("linear-event"), json("/type")],
+            event_subtype: &[json("/action")],
             ..SCHEME
         }],
         patience_seconds: Some(5),
@@ -412,7 +492,7 @@ pub static PROVIDERS: &[Provider] = &[
             separator: Some(";"),
             prefix: "h1=",
             content: Content::Parts(&[Part::Timestamp, Literal(":"), Body]),
-            timestamp: Some(seconds_in_item("ts=", Some(5))),
+            timestamp: Some(seconds_in_item("ts=", Some(3 * DAY + HOUR))),
             event_id: &[json("/event_id")],
             event_id_rating: IdRating::Event,
             rating_reason: "event_id is signed, and the event's",
@@ -435,8 +515,8 @@ pub static PROVIDERS: &[Provider] = &[
             content: Content::Parts(&[Part::Timestamp, Body]),
             timestamp: Some(seconds_in_header("x-twilio-email-event-webhook-timestamp", None)),
             event_id: &[json("/*/sg_event_id")],
-            event_id_rating: IdRating::Hint,
-            rating_reason: "the body is a list, and this is its first event's",
+            event_id_rating: IdRating::Events,
+            rating_reason: "the ids of its list are signed, and each event's own",
             event_type: &[json("/*/event")],
             ..SCHEME
         }],
@@ -458,13 +538,22 @@ pub static PROVIDERS: &[Provider] = &[
                     unit: TimestampUnit::Milliseconds,
                     ..seconds_in_header("x-hubspot-request-timestamp", Some(300))
                 }),
+                methods: &["POST", "GET"],
+                without_id: WithoutId::Stamp,
                 ..HUBSPOT
             },
-            Scheme { name: "v2", content: Content::Parts(&[Part::Secret, Method, Url, Body]), ..HUBSPOT },
+            Scheme {
+                name: "v2",
+                content: Content::Parts(&[Part::Secret, Method, Url, Body]),
+                methods: &["POST", "GET"],
+                without_id: WithoutId::Arrival,
+                ..HUBSPOT
+            },
             Scheme { name: "v1", content: Content::Parts(&[Part::Secret, Body]), ..HUBSPOT },
         ],
         patience_seconds: Some(5),
-        retries: retries(Retried::NotSuccess, DAY, "10 times in 24 h, after 4xx, 5xx and time-outs"),
+        retries: retries(Retried::NotSuccess, 3 * DAY, "10 times in 24 h; workflows for 3 days, and not after a 4xx")
+            .signed(Signed::Afresh),
         ..PROVIDER
     },
     Provider {
@@ -484,6 +573,7 @@ pub static PROVIDERS: &[Provider] = &[
             ..QUESTION
         }],
         patience_seconds: Some(10),
+        retries: retries(Retried::NotOk, 10 * MINUTE, "for about 10 min"),
         ..PROVIDER
     },
     Provider {
@@ -492,10 +582,11 @@ pub static PROVIDERS: &[Provider] = &[
         documentation: "https://developer.okta.com/docs/concepts/event-hooks/",
         schemes: &[Scheme {
             signature: Place::Header("authorization"),
-            event_id: &[json("/eventId")],
+            event_id: &[json("/data/events/*/uuid"), json("/eventId")],
             event_id_rating: IdRating::Hint,
-            rating_reason: "a token signs nothing",
-            event_type: &[json("/eventType")],
+            varies: &[json("/eventId"), json("/eventTime")],
+            rating_reason: "a token signs nothing, and it is the first of a list",
+            event_type: &[json("/data/events/*/eventType"), json("/eventType")],
             ..TOKEN
         }],
         handshakes: &[Handshake {
@@ -509,7 +600,7 @@ pub static PROVIDERS: &[Provider] = &[
             ..QUESTION
         }],
         patience_seconds: Some(3),
-        retries: Retries { schedule: "once", ..RETRIES_UNKNOWN },
+        retries: Retries { after: Retried::ServerErrors, signed: Signed::Once, schedule: "once", ..RETRIES_UNKNOWN },
         ..PROVIDER
     },
     Provider {
@@ -526,6 +617,9 @@ pub static PROVIDERS: &[Provider] = &[
             event_type: &[json("/event/event_type")],
             ..SCHEME
         }],
+        headers: &["x-webhook-id", "x-webhook-subscription"],
+        patience_seconds: Some(5),
+        retries: retries(Retried::ServerErrorsAnd(&[429]), 20 * MINUTE, "4 times in about 20 min"),
         ..PROVIDER
     },
     Provider {
@@ -562,10 +656,27 @@ pub static PROVIDERS: &[Provider] = &[
             encoding: Base64,
             algorithm: HmacSha1,
             content: Content::Twilio,
-            event_id: &[header("i-twilio-idempotency-token"), form("MessageSid"), form("CallSid")],
+            event_id: &[
+                header("i-twilio-idempotency-token"),
+                form("MessageSid"),
+                form("CallSid"),
+                query("MessageSid"),
+                query("CallSid"),
+                json("/*/id"),
+            ],
+            body: BodyForm::Any,
             event_id_rating: IdRating::Hint,
             rating_reason: "the token is not signed, and the Sid is the message's or call's, which has many events",
-            event_type: &[form("MessageStatus"), form("SmsStatus"), form("CallStatus")],
+            event_type: &[
+                form("MessageStatus"),
+                form("SmsStatus"),
+                form("CallStatus"),
+                query("MessageStatus"),
+                query("SmsStatus"),
+                query("CallStatus"),
+                json("/*/type"),
+            ],
+            methods: &["POST", "GET"],
             ..SCHEME
         }],
         // An answer with a body would be read as TwiML.
@@ -573,9 +684,9 @@ pub static PROVIDERS: &[Provider] = &[
         patience_seconds: Some(15),
         retries: Retries {
             signed: Signed::Unknown,
-            after: Retried::Never,
-            horizon_seconds: None,
-            schedule: "once, and only if it could not connect",
+            after: Retried::Unknown,
+            horizon_seconds: Some(4 * HOUR),
+            schedule: "once if it could not connect; more by the address's fragment or a rule; Event Streams for 4 h",
         },
         ..PROVIDER
     },
@@ -589,11 +700,14 @@ pub static PROVIDERS: &[Provider] = &[
             event_id: &[header("x-request-uuid"), header("x-request-id")],
             event_id_rating: IdRating::Hint,
             rating_reason: "its headers are not signed",
-            event_type: &[header("x-event-key")],
+            event_type: &[header("x-event-key"), json("/eventKey")],
             ..SCHEME
         }],
+        // Data Center's "Test connection".
+        unsigned_ping: &[Absent(header("x-hub-signature")), Is(header("x-event-key"), "diagnostics:ping")],
         headers: &["x-hook-uuid", "x-attempt-number"],
         patience_seconds: Some(10),
+        retries: retries(Retried::ServerErrors, 3 * MINUTE, "Cloud: twice after a 5xx; Data Center: never"),
         ..PROVIDER
     },
     Provider {
@@ -615,8 +729,8 @@ pub static PROVIDERS: &[Provider] = &[
         retries: Retries {
             signed: Signed::Unknown,
             after: Retried::ServerErrorsAnd(&[408, 409, 425, 429]),
-            horizon_seconds: None,
-            schedule: "5 times",
+            horizon_seconds: Some(75 * MINUTE),
+            schedule: "5 times, 5 to 15 min apart",
         },
         ..PROVIDER
     },
@@ -631,10 +745,21 @@ pub static PROVIDERS: &[Provider] = &[
             event_id: &[json("/id")],
             event_id_rating: IdRating::Event,
             rating_reason: "the id is signed, and the notification's",
+            varies: &[
+                json("/delivery_attempts"),
+                json("/delivery_status"),
+                json("/delivered_at"),
+                json("/first_sent_at"),
+            ],
             event_type: &[json("/topic")],
             ..SCHEME
         }],
+        handshakes: &[Handshake { method: "HEAD", ..QUESTION }],
         patience_seconds: Some(5),
+        retries: Retries {
+            schedule: "not published; it suspends the webhook after 7 days of failures",
+            ..RETRIES_UNKNOWN
+        },
         ..PROVIDER
     },
     Provider {
@@ -650,6 +775,7 @@ pub static PROVIDERS: &[Provider] = &[
             ..SCHEME
         }],
         patience_seconds: Some(5),
+        retries: retries(Retried::NotSuccess, DAY, "for 24 h").signed(Signed::Once),
         ..PROVIDER
     },
     Provider {
@@ -661,9 +787,11 @@ pub static PROVIDERS: &[Provider] = &[
             event_id: &[json("/event/id")],
             event_id_rating: IdRating::Event,
             rating_reason: "the id is signed, and the event's",
+            varies: &[json("/attempt_number"), json("/scheduled_for")],
             event_type: &[json("/event/type")],
             ..SCHEME
         }],
+        retries: retries(Retried::NotOk, 3 * DAY, "for 3 days, at most an hour apart").signed(Signed::Afresh),
         ..PROVIDER
     },
     Provider {
@@ -673,13 +801,21 @@ pub static PROVIDERS: &[Provider] = &[
         schemes: &[Scheme {
             signature: Place::Header("sentry-hook-signature"),
             event_id: &[header("request-id")],
-            event_id_rating: IdRating::Hint,
-            rating_reason: "its headers are not signed",
+            event_id_rating: IdRating::None,
+            rating_reason: "request-id is another one for each attempt",
+            beside: &[header("sentry-hook-resource")],
             event_type: &[header("sentry-hook-resource")],
+            event_subtype: &[json("/action")],
             ..SCHEME
         }],
         headers: &["sentry-hook-timestamp"],
         patience_seconds: Some(1),
+        retries: Retries {
+            after: Retried::ServerErrors,
+            signed: Signed::Once,
+            horizon_seconds: Some(15 * MINUTE),
+            schedule: "published integrations 3 times, 5 min apart; internal ones never",
+        },
         ..PROVIDER
     },
     Provider {
@@ -705,6 +841,7 @@ pub static PROVIDERS: &[Provider] = &[
         schemes: &[Scheme {
             signature: Place::Header("x-hook-signature"),
             rating_reason: "it sends lists of events without an id",
+            event_type: &[json("/events/*/action")],
             ..SCHEME
         }],
         handshakes: &[Handshake {
@@ -715,7 +852,11 @@ pub static PROVIDERS: &[Provider] = &[
             ..QUESTION
         }],
         patience_seconds: Some(10),
-        retries: retries(Retried::NotSuccess, DAY, "for 24 h; a heartbeat every 8 h"),
+        retries: retries(
+            Retried::AllBut(&[200, 204]),
+            DAY,
+            "for 24 h, then it deletes the webhook; a heartbeat every 8 h",
+        ),
         ..PROVIDER
     },
     Provider {
@@ -733,6 +874,12 @@ pub static PROVIDERS: &[Provider] = &[
             ..SCHEME
         }],
         patience_seconds: Some(10),
+        retries: Retries {
+            after: Retried::NotSuccess,
+            signed: Signed::Once,
+            horizon_seconds: None,
+            schedule: "later; not published",
+        },
         ..PROVIDER
     },
     Provider {
@@ -743,12 +890,19 @@ pub static PROVIDERS: &[Provider] = &[
             signature: Place::Header("x-line-signature"),
             encoding: Base64,
             event_id: &[json("/events/*/webhookEventId")],
-            event_id_rating: IdRating::Hint,
-            rating_reason: "the body is a list, and this is its first event's",
+            event_id_rating: IdRating::Events,
+            rating_reason: "the ids of its list are signed, and stay the same when it tries again",
+            varies: &[json("/events/*/deliveryContext/isRedelivery")],
             event_type: &[json("/events/*/type")],
             ..SCHEME
         }],
         patience_seconds: Some(2),
+        retries: Retries {
+            after: Retried::NotSuccess,
+            signed: Signed::Afresh,
+            horizon_seconds: None,
+            schedule: "only where redelivery is switched on; not published",
+        },
         ..PROVIDER
     },
     Provider {
@@ -761,12 +915,18 @@ pub static PROVIDERS: &[Provider] = &[
             event_id: &[header("x-wc-webhook-delivery-id")],
             event_id_rating: IdRating::Hint,
             rating_reason: "its headers are not signed",
+            beside: &[header("x-wc-webhook-topic")],
             event_type: &[header("x-wc-webhook-topic")],
             ..SCHEME
         }],
         unsigned_ping: &[Absent(header("x-wc-webhook-signature")), Present(form("webhook_id"))],
         headers: &["x-wc-webhook-source", "x-wc-webhook-resource", "x-wc-webhook-event", "x-wc-webhook-id"],
         patience_seconds: Some(60),
+        retries: Retries {
+            after: Retried::Never,
+            schedule: "none; the seventh failure in a row disables it",
+            ..RETRIES_UNKNOWN
+        },
         ..PROVIDER
     },
     Provider {
@@ -784,6 +944,11 @@ pub static PROVIDERS: &[Provider] = &[
             ..SCHEME
         }],
         patience_seconds: Some(30),
+        retries: retries(
+            Retried::AllBut(&[200, 201, 202, 204, 404, 410]),
+            11 * HOUR,
+            "408, 423, 429, 503: every 2 to 3 min for 10 h; others some times; 404 and 410 disable it",
+        ),
         ..PROVIDER
     },
     Provider {
@@ -791,9 +956,26 @@ pub static PROVIDERS: &[Provider] = &[
         title: "X (Twitter)",
         documentation: "https://docs.x.com/x-api/webhooks",
         schemes: &[Scheme {
-            signature: Place::Header("x-twitter-webhooks-signature"),
+            signature: Place::Headers(&["x-twitter-webhooks-signature-oauth2", "x-twitter-webhooks-signature"]),
             prefix: "sha256=",
             encoding: Base64,
+            event_id: &[json("/data/event_uuid")],
+            event_id_rating: IdRating::Hint,
+            rating_reason: "two types of event can share event_uuid, and account activity has none",
+            event_type: &[
+                json("/data/event_type"),
+                Source::MemberBeside(&[
+                    "for_user_id",
+                    "user_has_blocked",
+                    "is_blocked_by",
+                    "apps",
+                    "users",
+                    "data",
+                    "includes",
+                    "matching_rules",
+                ]),
+            ],
+            event_subtype: &[json("/follow_events/*/type"), json("/block_events/*/type"), json("/mute_events/*/type")],
             ..SCHEME
         }],
         // Anyone may ask, and the answer is a signature under the secret that signs bodies.
@@ -809,6 +991,12 @@ pub static PROVIDERS: &[Provider] = &[
             ..QUESTION
         }],
         patience_seconds: Some(3),
+        retries: Retries {
+            after: Retried::NotOk,
+            signed: Signed::Once,
+            horizon_seconds: Some(5 * MINUTE),
+            schedule: "enterprise: after 3, 27 and 242 s; others not published",
+        },
         ..PROVIDER
     },
     Provider {
@@ -818,10 +1006,18 @@ pub static PROVIDERS: &[Provider] = &[
         schemes: &[Scheme {
             signature: Place::NumberedHeaders("x-docusign-signature-"),
             encoding: Base64,
+            body: BodyForm::Any,
+            varies: &[json("/retryCount")],
             event_type: &[json("/event")],
             ..SCHEME
         }],
         patience_seconds: Some(100),
+        retries: Retries {
+            after: Retried::NotSuccess,
+            horizon_seconds: Some(15 * DAY),
+            schedule: "where acknowledgement is required: for up to 15 days, older modes 10 times a day apart",
+            signed: Signed::Unknown,
+        },
         ..PROVIDER
     },
     Provider {
@@ -833,17 +1029,23 @@ pub static PROVIDERS: &[Provider] = &[
             encoding: Base64,
             content: Content::Parts(&[Body, Part::Timestamp]),
             timestamp: Some(Timestamp {
-                future_tolerance_seconds: Some(0),
+                future_tolerance_seconds: Some(MINUTE),
                 ..rfc3339_in_header("box-delivery-timestamp", Some(600))
             }),
             require: &[("box-signature-version", "1"), ("box-signature-algorithm", "HmacSHA256")],
-            event_id: &[header("box-delivery-id")],
-            event_id_rating: IdRating::Hint,
-            rating_reason: "its headers are not signed",
+            event_id: &[json("/id"), header("box-delivery-id")],
+            event_id_rating: IdRating::Event,
+            rating_reason: "the id is signed, and the same at each attempt; box-delivery-id is neither",
             event_type: &[json("/trigger")],
             ..SCHEME
         }],
         patience_seconds: Some(30),
+        retries: Retries {
+            after: Retried::NotSuccess,
+            signed: Signed::Afresh,
+            horizon_seconds: None,
+            schedule: "10 times, ever more rarely, from 5 min on",
+        },
         ..PROVIDER
     },
     Provider {
@@ -862,6 +1064,13 @@ pub static PROVIDERS: &[Provider] = &[
             ..SCHEME
         }],
         handshakes: &[Handshake { method: "HEAD", ..QUESTION }],
+        patience_seconds: Some(30),
+        retries: Retries {
+            after: Retried::NotSuccess,
+            signed: Signed::Once,
+            horizon_seconds: Some(6 * MINUTE),
+            schedule: "3 times: after 30, 60 and 120 s",
+        },
         ..PROVIDER
     },
     Provider {
@@ -876,16 +1085,18 @@ pub static PROVIDERS: &[Provider] = &[
             event_id: &[header("x-zendesk-webhook-invocation-id")],
             event_id_rating: IdRating::Hint,
             rating_reason: "its headers are not signed",
+            body: BodyForm::Any,
             event_type: &[json("/type")],
+            methods: &["POST", "GET", "PUT", "PATCH", "DELETE"],
             ..SCHEME
         }],
         headers: &["x-zendesk-webhook-id", "x-zendesk-account-id"],
         patience_seconds: Some(12),
         retries: Retries {
             signed: Signed::Unknown,
-            after: Retried::Unknown,
+            after: Retried::Only(&[409, 429, 503]),
             horizon_seconds: None,
-            schedule: "after a 409; after a 429 or 503 only with Retry-After under 60",
+            schedule: "a 409 3 times, a time-out 5 times; a 429 or 503 only with Retry-After under 60",
         },
         ..PROVIDER
     },
@@ -898,11 +1109,16 @@ pub static PROVIDERS: &[Provider] = &[
             separator: Some(","),
             prefix: "v1=",
             content: Content::Parts(&[Part::Timestamp, Literal("."), Body]),
-            timestamp: Some(seconds_in_item("t=", Some(180))),
+            timestamp: Some(seconds_in_item("t=", Some(DAY + HOUR))),
             event_type: &[json("/event")],
             ..SCHEME
         }],
         patience_seconds: Some(15),
+        retries: retries(
+            Retried::NotSuccess,
+            DAY,
+            "ever more rarely for 24 h, then it disables the webhook; a 410 deletes it",
+        ),
         ..PROVIDER
     },
     Provider {
@@ -923,7 +1139,7 @@ pub static PROVIDERS: &[Provider] = &[
             Scheme {
                 name: "token",
                 signature: Place::Header("x-buildkite-token"),
-                event_type: &[header("x-buildkite-event")],
+                event_type: &[header("x-buildkite-event"), json("/event")],
                 ..TOKEN
             },
         ],
@@ -937,10 +1153,11 @@ pub static PROVIDERS: &[Provider] = &[
         schemes: &[Scheme {
             secret: SecretForm::Utf8,
             with_public_key: None,
+            timestamp: Some(seconds_in_header("webhook-timestamp", Some(2 * DAY + HOUR))),
             event_type: &[json("/scope")],
             ..STANDARD_WEBHOOKS
         }],
-        retries: retries(Retried::NotSuccess, 2 * DAY, "for 48 h"),
+        retries: retries(Retried::NotSuccess, 2 * DAY + 240, "11 times in 48 h, from 1 min to a day apart"),
         ..PROVIDER
     },
     Provider {
@@ -952,8 +1169,12 @@ pub static PROVIDERS: &[Provider] = &[
             event_id: &[json("/update_id")],
             event_id_rating: IdRating::Hint,
             rating_reason: "a token signs nothing",
+            event_type: &[Source::MemberBeside(&["update_id"])],
             ..TOKEN
         }],
+        patience_seconds: Some(60),
+        retries: retries(Retried::NotSuccess, DAY, "at once, then ever more rarely for 24 h, heeding Retry-After")
+            .signed(Signed::Once),
         ..PROVIDER
     },
     Provider {
@@ -964,8 +1185,10 @@ pub static PROVIDERS: &[Provider] = &[
             signature: Place::JsonEach { list: "/value", member: "/clientState" },
             event_id: &[json("/value/*/id")],
             event_id_rating: IdRating::Hint,
-            rating_reason: "a token signs nothing, and it is the first of a list",
-            event_type: &[json("/value/*/changeType")],
+            rating_reason: "a token signs nothing, and it is the first of a list; lifecycle notifications have none, and each counts",
+            without_id: WithoutId::Arrival,
+            varies: &[json("/validationTokens")],
+            event_type: &[json("/value/*/changeType"), json("/value/*/lifecycleEvent")],
             ..TOKEN
         }],
         handshakes: &[Handshake {
@@ -977,6 +1200,7 @@ pub static PROVIDERS: &[Provider] = &[
         }],
         status_accepted: 202,
         patience_seconds: Some(3),
+        retries: retries(Retried::NotSuccess, 4 * HOUR, "ever more rarely for 4 h"),
         ..PROVIDER
     },
     Provider {
@@ -1014,10 +1238,16 @@ pub static PROVIDERS: &[Provider] = &[
             event_id: &[json("/event-data/id")],
             event_id_rating: IdRating::Hint,
             rating_reason: "the event is not signed, only a token beside it",
+            digest: DigestOf::Body,
+            varies: &[json("/signature")],
             event_type: &[json("/event-data/event")],
             ..SCHEME
         }],
-        retries: retries(Retried::AllBut(&[200, 406]), 8 * HOUR, "8 times, 10 min to 4 h apart; 406 stops it"),
+        retries: retries(
+            Retried::AllBut(&[200, 406]),
+            8 * HOUR,
+            "6 times: after 5, 10, 15 min, 1, 2 and 4 h; `delivered` never; 406 stops it",
+        ),
         ..PROVIDER
     },
     Provider {
@@ -1052,7 +1282,7 @@ pub static PROVIDERS: &[Provider] = &[
                 ]),
                 event_id: &[json("/notificationItems/*/NotificationRequestItem/pspReference")],
                 event_id_rating: IdRating::Hint,
-                rating_reason: "pspReference is the payment's, which has many events",
+                rating_reason: "eight fields of each item are signed and no more, and nothing separates them",
                 event_type: &[json("/notificationItems/*/NotificationRequestItem/eventCode")],
                 ..SCHEME
             },
@@ -1066,7 +1296,7 @@ pub static PROVIDERS: &[Provider] = &[
             },
         ],
         patience_seconds: Some(10),
-        retries: retries(Retried::NotSuccess, 30 * DAY, "for 30 days"),
+        retries: retries(Retried::NotSuccess, 30 * DAY, "after 9, 18, 27 s, then 2 min to 8 h apart for 30 days"),
         ..PROVIDER
     },
     Provider {
@@ -1078,13 +1308,21 @@ pub static PROVIDERS: &[Provider] = &[
             content: Content::Contentful,
             timestamp: Some(Timestamp {
                 unit: TimestampUnit::Milliseconds,
-                ..seconds_in_header("x-contentful-timestamp", Some(30))
+                ..seconds_in_header("x-contentful-timestamp", Some(3 * MINUTE + 30))
             }),
+            body: BodyForm::Any,
+            event_id: &[header("x-contentful-idempotency-key")],
+            event_id_rating: IdRating::Event,
+            rating_reason: "the idempotency key, where the request says that it signs it; else it and the digest",
+            varies: &[header("x-contentful-webhook-request-attempt")],
+            beside: &[header("x-contentful-topic")],
             event_type: &[header("x-contentful-topic")],
+            methods: &["POST", "GET", "PUT", "PATCH", "DELETE"],
             ..SCHEME
         }],
-        headers: &["x-contentful-webhook-name", "x-contentful-crn"],
+        headers: &["x-contentful-webhook-name", "x-contentful-crn", "x-contentful-event-datetime"],
         patience_seconds: Some(30),
+        retries: retries(Retried::ServerErrorsAnd(&[429]), 3 * MINUTE, "twice, 30 s apart"),
         ..PROVIDER
     },
     Provider {
@@ -1096,15 +1334,17 @@ pub static PROVIDERS: &[Provider] = &[
             secret: SecretForm::PlaidCredentials,
             content: Content::PlaidToken,
             timestamp: Some(Timestamp {
-                tolerance_seconds: Some(300),
+                tolerance_seconds: Some(DAY + HOUR),
+                future_tolerance_seconds: Some(5 * MINUTE),
                 ..seconds_in_header("plaid-verification", None)
             }),
-            event_id_rating: IdRating::Repeats,
-            rating_reason: "it sends no id, and says the same again when the same happens again",
+            rating_reason: "it sends no id, and the same body again when the same happens again: its token tells when",
             event_type: &[json("/webhook_code")],
+            event_subtype: &[json("/webhook_type")],
             ..SCHEME
         }],
         patience_seconds: Some(10),
+        retries: retries(Retried::NotOk, DAY, "after 30 s, each wait four times the last, for 24 h"),
         ..PROVIDER
     },
     Provider {
@@ -1117,6 +1357,7 @@ pub static PROVIDERS: &[Provider] = &[
             event_id: &[json("/event/triggerUuid")],
             event_id_rating: IdRating::Hint,
             rating_reason: "the token says nothing about the body",
+            varies: &[json("/event/isRetry")],
             event_type: &[json("/event/type")],
             ..SCHEME
         }],
@@ -1127,6 +1368,7 @@ pub static PROVIDERS: &[Provider] = &[
             body: &[Answer::Literal(r#"{"challenge":"#), Answer::EchoJson(json("/challenge")), Answer::Literal("}")],
             ..QUESTION
         }],
+        retries: retries(Retried::NotOk, 30 * MINUTE, "every minute for 30 min"),
         ..PROVIDER
     },
     Provider {
@@ -1152,6 +1394,7 @@ pub static PROVIDERS: &[Provider] = &[
             ]),
             timestamp: Some(rfc3339_in_header("paypal-transmission-time", None)),
             require: &[("paypal-auth-algo", "SHA256withRSA")],
+            digest: DigestOf::Body,
             event_id: &[json("/id")],
             event_id_rating: IdRating::Hint,
             rating_reason: "the body is covered by a CRC-32 only, which a forger can meet",
@@ -1170,15 +1413,18 @@ const HUBSPOT: Scheme = Scheme {
     algorithm: Algorithm::Sha256,
     event_id: &[Source::Json("/*/eventId")],
     event_id_rating: IdRating::Hint,
-    rating_reason: "the body is a list, and this is its first event's",
-    event_type: &[Source::Json("/*/subscriptionType")],
+    rating_reason: "it does not promise that eventId is unique",
+    varies: &[Source::Json("/*/attemptNumber")],
+    event_type: &[Source::Json("/*/subscriptionType"), Source::Json("/*/eventType")],
     ..SCHEME
 };
 
 const CLOUDEVENTS: Scheme = Scheme {
-    event_id: &[Source::Header("ce-id"), Source::Json("/id")],
+    body: BodyForm::Any,
+    event_id: &[Source::EncodedHeader("ce-id"), Source::Json("/id"), Source::Json("/*/id")],
     event_id_rating: IdRating::Hint,
     rating_reason: "a token signs nothing",
-    event_type: &[Source::Header("ce-type"), Source::Json("/type")],
+    beside: &[Source::EncodedHeader("ce-source")],
+    event_type: &[Source::EncodedHeader("ce-type"), Source::Json("/type"), Source::Json("/*/type")],
     ..TOKEN
 };

@@ -98,7 +98,9 @@ pub(crate) fn signs_header(request: &Request<'_>, name: &str) -> bool {
 /// The digest of what is signed, but for the timestamp, the list of what is signed, and the headers that vary.
 pub(super) fn digest(terms: &Terms, request: &Request<'_>) -> Digest {
     let listed = request.headers.get(SIGNED_HEADERS).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let varies = |name: &str| terms.scheme.varies.iter().any(|source| matches!(source, Source::Header(varying) if *varying == name));
+    let varies = |name: &str| {
+        terms.scheme.varies.iter().any(|source| matches!(source, Source::Header(varying) if *varying == name))
+    };
     let names = signed_names(request, listed);
     let lines = names.iter().filter(|name| ![SIGNED_HEADERS, TIMESTAMP].contains(*name) && !varies(name));
     let lines: Vec<Vec<u8>> = lines.filter_map(|name| line(request, name, "").ok()).collect();
@@ -137,8 +139,7 @@ fn line(request: &Request<'_>, name: &str, list: &str) -> Result<Vec<u8>, Refusa
 fn content<'a>(terms: &Terms, request: &Request<'a>, listed: &'a str) -> Result<Pieces<'a>, Refusal> {
     let names = signed_names(request, listed);
     let list = names.join(",");
-    let lines: Vec<Vec<u8>> =
-        names.iter().map(|name| line(request, name, &list)).collect::<Result<_, Refusal>>()?;
+    let lines: Vec<Vec<u8>> = names.iter().map(|name| line(request, name, &list)).collect::<Result<_, Refusal>>()?;
     let url = terms.signed_url(request);
     Ok(Pieces::bytes([
         request.method.as_bytes().into(),

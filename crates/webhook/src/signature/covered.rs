@@ -46,13 +46,23 @@ fn constant_digest(terms: &Terms, request: &Request<'_>) -> Digest {
     }
 }
 
+/// The digest of all that one signature covers, the timestamp included.
+pub(crate) fn signature_digest(terms: &Terms, request: &Request<'_>) -> Digest {
+    match terms.scheme.content {
+        Content::Parts(parts) => signed_parts(terms, parts, request, Left::Nothing),
+        Content::Twilio | Content::Contentful | Content::Sns | Content::PlaidToken | Content::MondayToken => {
+            constant_digest(terms, request)
+        }
+    }
+}
+
 /// The digest that no two requests share of which each has a signature of its own, as far as the signature says: what a replay
 /// guard claims.
 pub(crate) fn guard_digest(terms: &Terms, request: &Request<'_>) -> Digest {
-    match (terms.scheme.coverage(), terms.scheme.content) {
-        // Where anybody can change the rest of the body, one signature is one event.
-        (Coverage::Fields, Content::Parts(parts)) => signed_parts(terms, parts, request, Left::Nothing),
-        (Coverage::Fields | Coverage::Body | Coverage::Nothing, _) => constant_digest(terms, request),
+    match terms.scheme.coverage() {
+        // Anybody can change the rest of the body: one signature is one event.
+        Coverage::Fields => signature_digest(terms, request),
+        Coverage::Body | Coverage::Nothing => constant_digest(terms, request),
     }
 }
 

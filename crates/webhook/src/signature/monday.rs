@@ -42,8 +42,8 @@ pub(super) fn verify(
         .ok_or_else(|| Refusal::SignatureMismatch { secrets: secrets.count() })?;
     let claims: Claims = token.claims()?;
     match claims.exp {
-        // RFC 7519, 4.1.4: not accepted on or after this instant, but for some leeway: a repetition may bear the first token.
-        Some(exp) if now.0 >= exp.saturating_add(terms.settings.tolerance_seconds.unwrap_or_default()) => Err(Refusal::Expired { age_seconds: now.0.saturating_sub(exp) }),
+        // RFC 7519, 4.1.4: not accepted on or after this instant.
+        Some(exp) if now.0 >= exp => Err(Refusal::Expired { age_seconds: now.0.saturating_sub(exp) }),
         Some(_) | None => Ok(Verified { secret_index }),
     }
 }
