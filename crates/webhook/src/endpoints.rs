@@ -13,7 +13,7 @@
 //! | `replay_guard` | `true`: a body that was processed is not processed again under another unsigned id |
 //! | `tolerance_seconds`, `future_tolerance_seconds` | how old a signed timestamp may be, or how far ahead, if not what the provider names |
 //! | `public_url` | the whole address as the sender knows it, where it is signed and is not the one that requests come to |
-//! | `trust_forwarded` | `true`: `X-Forwarded-Proto` and `X-Forwarded-Host` say what that address was; only behind a proxy that sets both |
+//! | `trust_forwarded` | `true`: `X-Forwarded-Proto` and `X-Forwarded-Host` say what that address was; only behind a proxy that sets both. What is no `http` or `https`, or no host, is ignored |
 //! | `verify_token` | Meta: what it repeats in its handshake |
 //! | `webhook_id` | PayPal: its id of the webhook |
 //! | `topics` | SNS: the ARNs of the topics that are let in |

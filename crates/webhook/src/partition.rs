@@ -78,7 +78,9 @@ mod tests {
         for (region, partition) in cases {
             assert_eq!(name(region), Some(partition), "{region}");
         }
-        for text in ["", "s3", "s3-eu-west-1", "eu-west", "eu-1", "eu--1", "EU-WEST-1", "eu-west-1a", "eu.west-1", "é-west-1"] {
+        for text in
+            ["", "s3", "s3-eu-west-1", "eu-west", "eu-1", "eu--1", "EU-WEST-1", "eu-west-1a", "eu.west-1", "é-west-1"]
+        {
             assert_eq!(name(text), None, "{text:?}");
         }
     }

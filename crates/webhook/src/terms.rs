@@ -77,7 +77,8 @@ fn is_host_and_port(text: &str) -> bool {
         Some((host, port)) if !text.ends_with(']') => (host, Some(port)),
         Some(_) | None => (text, None),
     };
-    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0);
+    let is_port =
+        |port: &str| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0);
     let is_label_byte = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     let is_label = |label: &str| (1..=LABEL_BYTES_MAX).contains(&label.len()) && label.bytes().all(is_label_byte);
     let is_host = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
@@ -107,8 +108,15 @@ mod tests {
     #[test]
     fn a_forwarded_host_is_a_name_or_an_address_with_a_port_or_without() {
         let longest = format!("{}.example", "a".repeat(63));
-        for host in ["hooks.example.com", "localhost", "a_b.example:8443", "203.0.113.7", "[2001:db8::1]", "[::1]:65535", &longest]
-        {
+        for host in [
+            "hooks.example.com",
+            "localhost",
+            "a_b.example:8443",
+            "203.0.113.7",
+            "[2001:db8::1]",
+            "[::1]:65535",
+            &longest,
+        ] {
             assert!(is_host_and_port(host), "{host}");
         }
         let too_long = format!("{}.example", "a".repeat(64));

@@ -4,8 +4,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Uri;
-use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 use serde::Deserialize;
 use thiserror::Error;
 use webpki::EndEntityCert;
@@ -89,7 +89,8 @@ pub fn address(terms: &Terms, request: &Request<'_>) -> Result<Option<KeyAddress
 /// The path of PayPal's certificates, as in all of its examples: `/v1/notifications/certs/CERT-360caa42-fca2a594-a5cafa77`. PayPal
 /// is the only sender whose certificate's address is in a header. (developer.paypal.com/api/rest/webhooks/rest, read on 2026-11-27)
 fn is_paypals(uri: &Uri) -> bool {
-    let is_name = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let is_name =
+        |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     uri.path().strip_prefix("/v1/notifications/certs/CERT-").is_some_and(is_name) && uri.query().is_none()
 }
 

@@ -207,8 +207,11 @@ mod tests {
 
     #[test]
     fn only_a_certificate_of_sns_is_at_an_address_of_a_certificate() {
-        let is_certificate = |path: &str| is_certificate(&format!("https://sns.eu-west-1.amazonaws.com{path}").parse().unwrap());
-        for path in ["/SimpleNotificationService-a.pem", "/SimpleNotificationService-f3ecfb7224c7233fe7bb5f59f96de52f.pem"] {
+        let is_certificate =
+            |path: &str| is_certificate(&format!("https://sns.eu-west-1.amazonaws.com{path}").parse().unwrap());
+        for path in
+            ["/SimpleNotificationService-a.pem", "/SimpleNotificationService-f3ecfb7224c7233fe7bb5f59f96de52f.pem"]
+        {
             assert!(is_certificate(path), "{path}");
         }
         for path in [
