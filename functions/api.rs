@@ -39,6 +39,7 @@ use http::{Request, Response};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use wharf_webhook::idempotency::Digest;
+use wharf_webhook::partition::host;
 
 use crate::aws;
 
@@ -132,7 +133,8 @@ impl Api {
         self.answer(call, Answers { are_streamed: false }).await
     }
 
-    /// The same, but the body is still to be read, outside of all limits.
+    /// The same, but the body is still to be read, for which the caller sets the limits of time and size: those of the call
+    /// end with the headers.
     ///
     /// # Errors
     /// [`CallError`].
@@ -296,43 +298,9 @@ fn element(xml: &str, name: &str) -> Option<String> {
     None
 }
 
-/// A service's host in a region, by the partition that the region is in (the SDKs' `partitions.json`).
-fn host(service: &str, region: &str) -> String {
-    let suffix =
-        PARTITIONS.iter().find(|(prefix, _)| region.starts_with(prefix)).map_or("amazonaws.com", |found| found.1);
-    format!("{service}.{region}.{suffix}")
-}
-
-/// What the regions of a partition begin with, and what its hosts end with; all others are in `amazonaws.com`.
-const PARTITIONS: [(&str, &str); 6] = [
-    ("cn-", "amazonaws.com.cn"),
-    ("eusc-", "amazonaws.eu"),
-    ("us-iso-", "c2s.ic.gov"),
-    ("us-isob-", "sc2s.sgov.gov"),
-    ("eu-isoe-", "cloud.adc-e.uk"),
-    ("us-isof-", "csp.hci.ic.gov"),
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_host_is_in_its_regions_partition() {
-        let cases = [
-            ("eu-central-1", "ssm.eu-central-1.amazonaws.com"),
-            ("us-gov-west-1", "ssm.us-gov-west-1.amazonaws.com"),
-            ("cn-north-1", "ssm.cn-north-1.amazonaws.com.cn"),
-            ("eusc-de-east-1", "ssm.eusc-de-east-1.amazonaws.eu"),
-            ("us-iso-east-1", "ssm.us-iso-east-1.c2s.ic.gov"),
-            ("us-isob-east-1", "ssm.us-isob-east-1.sc2s.sgov.gov"),
-            ("eu-isoe-west-1", "ssm.eu-isoe-west-1.cloud.adc-e.uk"),
-            ("us-isof-south-1", "ssm.us-isof-south-1.csp.hci.ic.gov"),
-        ];
-        for (region, expected) in cases {
-            assert_eq!(host("ssm", region), expected);
-        }
-    }
 
     #[test]
     fn an_error_is_read_wherever_a_service_says_it() {

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use aws_types::SdkConfig;
 use wharf_webhook::delivery::Delivery;
+use wharf_webhook::limits::BODY_BYTES_MAX;
 
-use crate::bucket::{Bucket, BucketUnavailable};
+use crate::bucket::{Bucket, BucketUnavailable, ReadError};
 
 /// The bucket of bodies.
 #[derive(Debug, Clone)]
@@ -29,11 +30,11 @@ impl Bodies {
         self.bucket.put(reference, "application/octet-stream", body, digest, Some(time)).await
     }
 
-    /// The body under `reference`; `None` if there is none.
+    /// The body under `reference`, all of it within `time`; `None` if there is none.
     ///
     /// # Errors
-    /// If S3 does not say.
-    pub async fn get(&self, reference: &str) -> Result<Option<Vec<u8>>, BucketUnavailable> {
-        self.bucket.get(reference).await
+    /// [`ReadError`]
+    pub async fn get(&self, reference: &str, time: Duration) -> Result<Option<Vec<u8>>, ReadError> {
+        self.bucket.get(reference, BODY_BYTES_MAX, time).await
     }
 }

@@ -15,7 +15,6 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use thiserror::Error;
 use wharf_webhook::clock::UnixSeconds;
 use wharf_webhook::idempotency::Digest;
-use wharf_webhook::limits::BODY_BYTES_MAX;
 
 use crate::api::{Api, Call};
 use crate::aws;
@@ -35,6 +34,20 @@ pub struct Bucket {
 #[error("S3: {cause}")]
 pub struct BucketUnavailable {
     cause: String,
+}
+
+/// Why there is no content of an object.
+#[derive(Debug, Error)]
+pub enum ReadError {
+    /// S3 did not say, the object broke off, or it took too long. It may be there later.
+    #[error("{0}")]
+    Unavailable(#[from] BucketUnavailable),
+    /// It is larger than anything that is stored there by us. It will not become smaller.
+    #[error("the object has more than {bytes_max} bytes, and nothing of ours has: somebody else has written it")]
+    TooLarge {
+        /// The most that was expected.
+        bytes_max: usize,
+    },
 }
 
 /// An object of a list.
@@ -83,17 +96,23 @@ impl Bucket {
         self.api.call(call).await.map(|_| ()).map_err(unavailable)
     }
 
-    /// The content of an object; `None` if there is none.
+    /// The content of an object of at most `bytes_max` bytes; `None` if there is no object. All of it is read within `time`: an
+    /// answer that begins and then stalls is an error like any other, and keeps nobody waiting.
     ///
     /// # Errors
-    /// If S3 does not say.
-    pub async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, BucketUnavailable> {
+    /// [`ReadError`]
+    pub async fn get(&self, key: &str, bytes_max: usize, time: Duration) -> Result<Option<Vec<u8>>, ReadError> {
         let request = Request::get(path(key)).body(Bytes::new()).map_err(unavailable)?;
-        match self.api.stream(Call::new("GetObject", request)).await {
-            Ok(answer) => read(answer).await.map(Some),
-            Err(error) if error.code() == Some("NoSuchKey") => Ok(None),
-            Err(error) => Err(unavailable(error)),
-        }
+        let call = Call { limits: Some(aws::timeouts(time)), ..Call::new("GetObject", request) };
+        let answered = async {
+            match self.api.stream(call).await {
+                Ok(answer) => read(answer, bytes_max).await.map(Some),
+                Err(error) if error.code() == Some("NoSuchKey") => Ok(None),
+                Err(error) => Err(unavailable(error).into()),
+            }
+        };
+        let late = || BucketUnavailable { cause: format!("the object was not read within {} ms", time.as_millis()) };
+        tokio::time::timeout(time, answered).await.unwrap_or_else(|_| Err(late().into()))
     }
 
     /// The objects whose keys begin with `prefix`, up to a thousand, from `start` on.
@@ -124,22 +143,34 @@ fn path(key: &str) -> String {
     format!("/{}", percent_encode(key.as_bytes(), &PATH))
 }
 
-/// Into its place: ten large bodies at once are as much as an invocation has memory for.
-async fn read(answer: Response<SdkBody>) -> Result<Vec<u8>, BucketUnavailable> {
+/// Reads the content into its place: ten large bodies at once are as much as an invocation has memory for. It has exactly as
+/// many bytes as S3 announces, and S3 announces that of every object. Where nobody does (a proxy may leave it out), the content
+/// ends with the answer; a body's digest, or the message's own form, then shows whether something is missing.
+async fn read(answer: Response<SdkBody>, bytes_max: usize) -> Result<Vec<u8>, ReadError> {
     let length = answer.headers().get("content-length").and_then(|length| length.to_str().ok()?.parse().ok());
-    let mut content = Vec::with_capacity(length.unwrap_or(0).min(BODY_BYTES_MAX));
+    let too_large = || ReadError::TooLarge { bytes_max };
+    if length.is_some_and(|length| length > bytes_max) {
+        return Err(too_large());
+    }
+    let mut content = Vec::with_capacity(length.unwrap_or(0));
     let mut body = answer.into_body();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| BucketUnavailable { cause: format!("the object breaks off: {error}") })?;
         if let Ok(chunk) = frame.into_data() {
+            // By what was announced, or else by the most: nothing is kept of an answer without an end.
+            if chunk.len() > length.unwrap_or(bytes_max) - content.len() {
+                let longer = |length| format!("the object goes on after {length} bytes, and S3 announced no more");
+                return Err(length.map_or_else(too_large, |length| BucketUnavailable { cause: longer(length) }.into()));
+            }
             content.extend_from_slice(&chunk);
         }
     }
     match length {
-        Some(length) if length != content.len() => {
-            Err(BucketUnavailable { cause: format!("the object breaks off after {} of {length} bytes", content.len()) })
+        Some(length) if length > content.len() => {
+            let cause = format!("the object breaks off after {} of {length} bytes", content.len());
+            Err(BucketUnavailable { cause }.into())
         }
-        _ => Ok(content),
+        Some(_) | None => Ok(content),
     }
 }
 
@@ -184,6 +215,28 @@ mod tests {
     fn a_key_is_in_a_path_as_it_is_signed() {
         assert_eq!(path("spool/new/github/88c3/A1b-_~.="), "/spool/new/github/88c3/A1b-_~.%3D");
         assert_eq!(path("a b+é"), "/a%20b%2B%C3%A9");
+    }
+
+    #[tokio::test]
+    async fn an_object_has_exactly_the_bytes_that_s3_announces() {
+        let read = async |announced: Option<&str>, content: &'static [u8]| {
+            let mut answer = Response::new(SdkBody::from(content));
+            if let Some(announced) = announced {
+                answer.headers_mut().insert("content-length", announced.parse().unwrap());
+            }
+            read(answer, 5).await.map_err(|error| error.to_string())
+        };
+        assert_eq!(read(Some("5"), b"hello").await, Ok(b"hello".to_vec()));
+        assert_eq!(read(Some("0"), b"").await, Ok(vec![]));
+        assert_eq!(read(None, b"hello").await, Ok(b"hello".to_vec()));
+        assert_eq!(read(Some("5"), b"hell").await.unwrap_err(), "S3: the object breaks off after 4 of 5 bytes");
+        assert_eq!(read(Some("5"), b"").await.unwrap_err(), "S3: the object breaks off after 0 of 5 bytes");
+        let longer = "S3: the object goes on after 4 bytes, and S3 announced no more";
+        assert_eq!(read(Some("4"), b"hello").await.unwrap_err(), longer);
+        let too_large = "the object has more than 5 bytes, and nothing of ours has: somebody else has written it";
+        assert_eq!(read(None, b"hello!").await.unwrap_err(), too_large);
+        assert_eq!(read(Some("6"), b"hello!").await.unwrap_err(), too_large);
+        assert_eq!(read(Some("99999999999999"), b"").await.unwrap_err(), too_large);
     }
 
     #[test]

@@ -16,8 +16,9 @@ use bytes::Bytes;
 use thiserror::Error;
 use wharf_webhook::clock::UnixSeconds;
 use wharf_webhook::delivery::Delivery;
+use wharf_webhook::limits::MESSAGE_BYTES_MAX;
 
-use crate::bucket::{Bucket, BucketUnavailable, Object};
+use crate::bucket::{Bucket, BucketUnavailable, Object, ReadError};
 
 /// What all keys of the spool begin with.
 const PREFIX: &str = "spool/";
@@ -94,12 +95,12 @@ impl Spool {
         Ok(Page { entries: listed.objects.into_iter().map(entry).collect(), next: listed.next })
     }
 
-    /// The message that an object holds; `None` if it is there no more.
+    /// The message that an object holds, all of it within `time`; `None` if it is there no more.
     ///
     /// # Errors
-    /// If S3 does not say.
-    pub async fn get(&self, entry: &Entry) -> Result<Option<Vec<u8>>, SpoolUnavailable> {
-        Ok(self.bucket.get(&entry.key).await?)
+    /// [`ReadError`]
+    pub async fn get(&self, entry: &Entry, time: Duration) -> Result<Option<Vec<u8>>, ReadError> {
+        self.bucket.get(&entry.key, MESSAGE_BYTES_MAX, time).await
     }
 
     /// Notes that the queue has refused an object: it is stored under its other name, and then taken away under the first.

@@ -45,7 +45,9 @@ const ED25519_HEX: &str = "89cd7489bf665a36667ba46dfd521ca6713fd2f9ad842835340b2
 const ED25519_BASE64: &str = "avjUbEzb1B1bjEYsxO+7G+hX3FMIkmToR2PexBR9b/w=";
 const P256_BASE64: &str = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE97RRpXq/iSpluw+lEzfjfigtMNbsn3dYHtw7Dx8cj/OfI8dAxuU8JqQYktvivvlaXR0JEOnNeb54zuI1buyueA==";
 const RSA_BASE64: &str = "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAv/dTGcDzwzDtnR2aATtnWfSNSWobsjHXtImb++HBEP20qUeZt83LSwL5kJWIY0YlcJ0z4FIsGPkjdyUZsU5njQ4CjM4H9QUGzi6fbsoOg0vIOSi1EAPoexsp0VpIuHAHQFVcvLAEgeWZjoWQMU5g9TFcv+ON29oXEwchbEbAoaB0m8WPfm3MpMgb0TJ2jXeElBG5Klgl3T2EMwpjhyflrGTLysUtQuEwlZ/MVQHeichWwektLTB63ZZxRhO1sX/rj2zB9UFxb1UcV7vXoHvjOALVjmpx06bvx6qgVoZTENXeJ2nLpn2rRTPtB033y0bNUnfSEwosuqrcqO619QpfawIDAQAB";
-const PAYPAL_PEM: &str = "-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAuazaaTcmSBS/iBSk6IUD\nfjIfyFfZvfsD3P095B4ZoV78fuSRApM17KtL7c7IF8J9b19XDEAJ44WXKSO28EKk\nqYEVOdVmBNIfSAcLuGs5X1jRfldgGi5ulegmaI8Js6gqisiK7tpdwxa5jeOWkg8X\nLRNZcfQmKbZqmazXbqUhoTCadHDfMo/PcnjX3aVyoIcpHUd0qg1iXNo63G9P0QwM\n8kaKRRxGikpBP/71zdJIi81Pbn5RtU3Rn4f4NQ2QUDm2s3C1a0mzAbDj+RMmjPm8\nJyWvgqZRgVqoE4VrKSeFJTB1A2U6XdK/eTSueRtJfr56tzIWUqOczrueM73oCABv\nfQIDAQAB\n-----END PUBLIC KEY-----\n";
+const PAYPAL_PEM: &str = "-----BEGIN CERTIFICATE-----\nMIIDHjCCAgagAwIBAgIEATUAazANBgkqhkiG9w0BAQsFADBRMSEwHwYDVQQKDBhU\nZXN0IHZlY3RvcnMsIG5vdCBQYXlQYWwxLDAqBgNVBAMMI21lc3NhZ2V2ZXJpZmlj\nYXRpb25jZXJ0cy5wYXlwYWwuY29tMB4XDTE0MDEwMTAwMDAwMFoXDTQ5MTIzMTAw\nMDAwMFowUTEhMB8GA1UECgwYVGVzdCB2ZWN0b3JzLCBub3QgUGF5UGFsMSwwKgYD\nVQQDDCNtZXNzYWdldmVyaWZpY2F0aW9uY2VydHMucGF5cGFsLmNvbTCCASIwDQYJ\nKoZIhvcNAQEBBQADggEPADCCAQoCggEBALms2mk3JkgUv4gUpOiFA34yH8hX2b37\nA9z9PeQeGaFe/H7kkQKTNeyrS+3OyBfCfW9fVwxACeOFlykjtvBCpKmBFTnVZgTS\nH0gHC7hrOV9Y0X5XYBoubpXoJmiPCbOoKorIiu7aXcMWuY3jlpIPFy0TWXH0Jim2\napms126lIaEwmnRw3zKPz3J4192lcqCHKR1HdKoNYlzaOtxvT9EMDPJGikUcRopK\nQT/+9c3SSIvNT25+UbVN0Z+H+DUNkFA5trNwtWtJswGw4/kTJoz5vCclr4KmUYFa\nqBOFayknhSUwdQNlOl3Sv3k0rnkbSX6+ercyFlKjnM67njO96AgAb30CAwEAATAN\nBgkqhkiG9w0BAQsFAAOCAQEABOunv8ExK1gnqxCVdvo2atFEKJCHfjxpjKeMZhhr\nGusNLWOb8Hl3OWxt6wUB7rzYpKWlZuZ1JahFhKKi4ShT1L8MegB/8nbhRigRKam+\nsUvwN+9LtV5W+7cMDDME1VCAcG9SjtmEeVan6E7CmdhcjChj3ISbnN2eGd64DKxl\nOnDy6DE+qtV7lEEKxmoVk70/1J9oRw9F8VwI/KBlCDBL9g29hF7cSlFaccbR5LCy\n9FRiccjMnEuue9rHbADGysYqT/n9orelrEuDQeA0gcNLrUzsrlppX2XMM2tyq2St\njRLXGQxL1LL8xPSJsIrwvRrSjObYTfgZc0C9mbLNhZQO4g==\n-----END CERTIFICATE-----\n";
+/// Of the key that is `RSA_BASE64`.
+const SNS_PEM: &str = "-----BEGIN CERTIFICATE-----\nMIICsjCCAZqgAwIBAgICA+kwDQYJKoZIhvcNAQELBQAwHDEaMBgGA1UEAwwRc25z\nLmFtYXpvbmF3cy5jb20wHhcNMjUwMTAxMDAwMDAwWhcNNDUwMTAxMDAwMDAwWjAc\nMRowGAYDVQQDDBFzbnMuYW1hem9uYXdzLmNvbTCCASIwDQYJKoZIhvcNAQEBBQAD\nggEPADCCAQoCggEBAL/3UxnA88Mw7Z0dmgE7Z1n0jUlqG7Ix17SJm/vhwRD9tKlH\nmbfNy0sC+ZCViGNGJXCdM+BSLBj5I3clGbFOZ40OAozOB/UFBs4un27KDoNLyDko\ntRAD6HsbKdFaSLhwB0BVXLywBIHlmY6FkDFOYPUxXL/jjdvaFxMHIWxGwKGgdJvF\nj35tzKTIG9Eydo13hJQRuSpYJd09hDMKY4cn5axky8rFLULhMJWfzFUB3onIVsHp\nLS0wet2WcUYTtbF/649swfVBcW9VHFe716B74zgC1Y5qcdOm78eqoFaGUxDV3idp\ny6Z9q0Uz7QdN98tGzVJ30hMKLLqq3KjutfUKX2sCAwEAATANBgkqhkiG9w0BAQsF\nAAOCAQEAX9HI3RhUZezffaSsZXDjDAnk6UsmobQqMLUNDGl5bXLL6dU2k768VW6Z\n79FRRvqa9vDgDSKt1ziEgqyxo6dCCNmtvWpsNCUnc9xpSbTZjfF4LJGinsW7QQf7\nxLsRKVvUhJWMns3TD8vURx+MyqLTU2WufxEgAxCn9iQo6rraIy8VT0gLPJQrgWCo\n++0bEXI83J8+8Cy2QWCdJsf8JGVcom3TWfulL/UfW5T2SEpOqH7s5A6HYjAuPbJR\nSHJdcKYHCVNKk4Jhs1SMMS527CI94hviPhAqMDrzxFZ+GRBqCekSdsQjA++/+mdt\nncjoGKbbx9aPHdb8xi61tpSCodFUyw==\n-----END CERTIFICATE-----\n";
 const PLAID_JWK: &str = r#"{"kty":"EC","crv":"P-256","x":"6Va15UxeV8w68eh3Q3aIUvQPF3hXFT7jXWF25pG6jZk","y":"1eP4prXVcYwk3_jVI0JHVmVhCqsKQrQR7SdKqo34msk"}"#;
 
 /// Bodies of the seeds that the owners of those private keys signed.
@@ -282,7 +284,10 @@ fn assert_senders_own(terms: &Terms, url: &str) {
         let labels: Vec<&str> = host.split('.').collect();
         let is_region = |region: &str| region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
         match labels[..] {
-            ["sns", region, "amazonaws", "com"] | ["sns", region, "amazonaws", "com", "cn"] => is_region(region),
+            ["sns", region, "amazonaws", "com" | "eu"] | ["sns", region, "amazonaws", "com", "cn"] => is_region(region),
+            // The partitions that are not on the internet.
+            ["sns", region, "c2s" | "sc2s", .., "gov"] | ["sns", region, "cloud", "adc-e", "uk"] => is_region(region),
+            ["sns", region, "csp", "hci", "ic", "gov"] => is_region(region),
             _ => false,
         }
     };
@@ -293,10 +298,9 @@ fn assert_senders_own(terms: &Terms, url: &str) {
 pub fn judge(data: &[u8]) {
     static KEYS: LazyLock<[FetchedKey; 4]> = LazyLock::new(|| {
         let expired = PLAID_JWK.replace('}', r#","expired_at":1754000000}"#);
-        let sns = format!("-----BEGIN PUBLIC KEY-----\n{RSA_BASE64}\n-----END PUBLIC KEY-----\n");
         [
-            FetchedKey::from_pem(sns.as_bytes()).expect("a public key"),
-            FetchedKey::from_pem(PAYPAL_PEM.as_bytes()).expect("a public key"),
+            FetchedKey::from_pem(SNS_PEM.as_bytes()).expect("a certificate"),
+            FetchedKey::from_pem(PAYPAL_PEM.as_bytes()).expect("a certificate"),
             FetchedKey::from_jwk(PLAID_JWK.as_bytes()).expect("a key"),
             FetchedKey::from_jwk(expired.as_bytes()).expect("a key"),
         ]

@@ -11,7 +11,7 @@ use wharf_webhook::message::OtherBody;
 use super::HandlerError;
 use super::effects::{Effects, EffectsTooLarge};
 use super::event_bus::EventBusError;
-use crate::bucket::BucketUnavailable;
+use crate::bucket::{BucketUnavailable, ReadError};
 use crate::ledger::EffectsRefused;
 
 /// Why an attempt failed.
@@ -52,9 +52,17 @@ pub enum AttemptError {
     /// The body is not the one that was signed.
     #[error("{0}")]
     OtherBody(#[from] OtherBody),
-    /// The body could not be fetched.
+    /// The body could not be fetched, so that no handler was run.
     #[error("its body cannot be fetched: {0}")]
-    BodiesUnavailable(#[from] BucketUnavailable),
+    BodiesUnavailable(BucketUnavailable),
+    /// What is stored is larger than any body.
+    #[error("the stored body is not the one that was signed: {0}")]
+    BodyTooLarge(ReadError),
+    /// Nobody says what is to be done with it.
+    #[error(
+        "endpoints.toml has no endpoint of its name any more, so nobody says who processes it: put the endpoint back, deploy, and replay it"
+    )]
+    EndpointUnknown,
 }
 
 impl AttemptError {
@@ -69,8 +77,9 @@ impl AttemptError {
             AttemptError::EffectsRefused { .. } => "effects_refused",
             AttemptError::EventBus(_) => "event_bus",
             AttemptError::BodyMissing { .. } => "body_missing",
-            AttemptError::OtherBody(_) => "other_body",
+            AttemptError::OtherBody(_) | AttemptError::BodyTooLarge(_) => "other_body",
             AttemptError::BodiesUnavailable(_) => "bodies_unavailable",
+            AttemptError::EndpointUnknown => "endpoint_unknown",
         }
     }
 
@@ -88,8 +97,20 @@ impl AttemptError {
             },
             AttemptError::EventBus(EventBusError::Unavailable { .. }) => Again::BySchedule,
             AttemptError::EventBus(EventBusError::Refused { .. }) => Again::Never,
-            AttemptError::BodyMissing { .. } | AttemptError::OtherBody(_) => Again::Never,
-            AttemptError::BodiesUnavailable(_) => Again::BySchedule,
+            AttemptError::BodyMissing { .. }
+            | AttemptError::OtherBody(_)
+            | AttemptError::BodyTooLarge(_)
+            | AttemptError::EndpointUnknown => Again::Never,
+            AttemptError::BodiesUnavailable(_) => Again::Uncounted,
+        }
+    }
+}
+
+impl From<ReadError> for AttemptError {
+    fn from(error: ReadError) -> AttemptError {
+        match error {
+            ReadError::Unavailable(unavailable) => AttemptError::BodiesUnavailable(unavailable),
+            too_large @ ReadError::TooLarge { .. } => AttemptError::BodyTooLarge(too_large),
         }
     }
 }

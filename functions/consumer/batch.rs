@@ -15,6 +15,7 @@ use wharf_webhook::endpoints::{Endpoint, Endpoints};
 use wharf_webhook::ledger::{AttemptFailed, Claimant, Early, Meeting, Next, Record, State, meet};
 use wharf_webhook::limits::{
     ALONE_SECONDS_MIN, CONSUMER_REPORT_SECONDS, CONSUMER_RESERVE_SECONDS, LEASE_MARGIN_SECONDS, RECEIVES_IN_QUEUE_MAX,
+    VISIBILITY_TIMEOUT_SECONDS,
 };
 use wharf_webhook::message::{self, Carried, MessageError};
 use wharf_webhook::metrics::Report;
@@ -38,6 +39,8 @@ const SOON_SECONDS: i32 = 1;
 /// How long the pause is before a write is repeated whose outcome is not known: at first, and at most.
 const PAUSE_MILLIS: (u64, u64) = (20, 1000);
 
+/// From when on a batch is slow, in milliseconds. Most take a hundredth of it, and make no call because of this.
+const SLOW_BATCH_MILLIS: u64 = 2000;
 /// How much time is kept back for the answer to Lambda itself, in milliseconds.
 const REPORT_RESERVE_MILLIS: i64 = 250;
 
@@ -126,7 +129,16 @@ where
         let mut reports = Vec::new();
         // Boxed, so that the compiler need not lay ten ways through the SDK out in one another.
         let passes = batch.records.iter().map(|message| Box::pin(self.first_pass(message, deadline)));
-        for (message, pass) in batch.records.iter().zip(join_all(passes).await) {
+        let mut at_work = join_all(passes);
+        let mut back_at_lease_end = false;
+        let passes = match tokio::time::timeout(Duration::from_millis(SLOW_BATCH_MILLIS), &mut at_work).await {
+            Ok(passes) => passes,
+            Err(_) => {
+                back_at_lease_end = true;
+                tokio::join!(at_work, self.come_back_at_lease_end(batch.records.iter(), deadline)).0
+            }
+        };
+        for (message, pass) in batch.records.iter().zip(passes) {
             match pass {
                 Pass::Ended { outcome, report } => {
                     reports.push(report);
@@ -142,9 +154,12 @@ where
         let mut response = SqsBatchResponse::default();
         // Those first that died seldom: the one that kills its worker is the last in the end.
         alone.sort_by_key(|(attempt, _)| *attempt);
+        if !back_at_lease_end && !alone.is_empty() {
+            self.come_back_at_lease_end(alone.iter().map(|(_, parcel)| parcel.message), deadline).await;
+        }
         for (_, parcel) in alone {
             // It may kill this worker, and with it the report about the others.
-            self.report(&mut response, &mut settled, &mut back, deadline).await;
+            self.report(&mut response, &mut settled, &mut back, back_at_lease_end, deadline).await;
             let (outcome, report) = Box::pin(self.by_itself(&parcel, deadline)).await;
             self.metrics.report(&report, (self.now)());
             match outcome {
@@ -154,8 +169,36 @@ where
         }
         // What is settled now, Lambda deletes.
         settled.clear();
-        self.report(&mut response, &mut settled, &mut back, deadline).await;
+        self.report(&mut response, &mut settled, &mut back, back_at_lease_end, deadline).await;
         response
+    }
+
+    /// Has messages come back when the lease ends, in case that this worker does not live to report about them:
+    ///
+    /// ```text
+    ///   0 s  SQS hands a message over, and hides it for 185 s: six times the function's time, as AWS wants it, because Lambda
+    ///        tries a throttled batch again meanwhile
+    ///   0 s  its event is claimed until 35 s: the deadline, and what two clocks may differ
+    ///   1 s  the worker dies. The message is hidden until 185 s, though its event could be claimed anew from 35 s on
+    ///   2 s  or the worker lives, and the batch is a slow one: it has SQS hide the messages until 35 s. If it dies now, the
+    ///        next worker has them at 35 s, when the lease has just ended and not sooner
+    /// ```
+    ///
+    /// That is a call of its own, for which each event would pay. So it is made for slow batches, and for what a worker died at
+    /// before: only after a first death within two seconds do messages come back as late as the queue has it.
+    async fn come_back_at_lease_end<'m>(&self, messages: impl Iterator<Item = &'m SqsMessage>, deadline: UnixMillis) {
+        let seconds = seconds_until_lease_end(deadline, (self.now)().seconds());
+        let hidden: Vec<_> = messages.filter_map(|message| Some((message.receipt_handle.clone()?, seconds))).collect();
+        let told = tokio::time::timeout(Duration::from_millis(SLOW_BATCH_MILLIS), self.queue.hide(&hidden));
+        match told.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!("should this worker die, its messages come back later than they could: {error}")
+            }
+            Err(_) => {
+                tracing::warn!("should this worker die, its messages come back later than they could: SQS is slow")
+            }
+        }
     }
 
     /// Tells SQS what is settled, and what goes back, and when; and notes the latter for Lambda. If SQS does not hear of it in
@@ -165,10 +208,11 @@ where
         response: &mut SqsBatchResponse,
         settled: &mut Vec<&'a SqsMessage>,
         back: &mut Vec<(&'a SqsMessage, Again)>,
+        back_at_lease_end: bool,
         deadline: UnixMillis,
     ) {
         let receipts: Vec<_> = settled.drain(..).filter_map(|message| message.receipt_handle.clone()).collect();
-        let hidden = hidden(back, (self.now)().seconds());
+        let hidden = hidden(back, back_at_lease_end, (self.now)().seconds());
         let told = async {
             self.queue.delete(&receipts).await?;
             self.queue.hide(&hidden).await
@@ -208,7 +252,15 @@ where
         let endpoint = self.endpoints.get(carried.envelope().endpoint());
         let policy = endpoint.map(|endpoint| endpoint.policy).unwrap_or_default();
         let parcel = Parcel { message, text, carried, endpoint, policy, started_at };
-        let outcome = match self.claim(&parcel, Company::Batch, deadline).await {
+        // No policy is guessed: it might run what the endpoint's owner wanted to be handed on, or parked. While a roll-out has
+        // old and new consumers, a newer one knows the endpoint; so the message stays in the queue for as long as it may, and
+        // after that its event fails, with its message.
+        let claimed = if endpoint.is_none() && parcel.may_stay_in_queue() {
+            Err(Again::EndpointUnknown)
+        } else {
+            self.claim(&parcel, Company::Batch, deadline).await
+        };
+        let outcome = match claimed {
             Ok(Claim::Alone { attempt }) => return Pass::Alone { parcel: Box::new(parcel), attempt },
             Ok(Claim::Granted(record)) => Box::pin(self.process_claimed(&parcel, *record, deadline)).await,
             Ok(Claim::Done(done)) => Ok(done),
@@ -248,8 +300,7 @@ where
         }
         let key = envelope.record_key();
         let arriving = envelope.arriving(parcel.text);
-        let lease_until = deadline.seconds_rounded_up().plus(LEASE_MARGIN_SECONDS);
-        let claimant = Claimant { owner: Uuid::new_v4().to_string(), lease_until };
+        let claimant = Claimant { owner: Uuid::new_v4().to_string(), lease_until: lease_until(deadline) };
         let mut found: Option<Box<Record>> = None;
         for _ in 0..CLAIM_ROUNDS_MAX {
             let met = meet(found.as_deref(), &arriving, &parcel.policy, &claimant, (self.now)().seconds());
@@ -305,6 +356,9 @@ where
         record: &Record,
         deadline: UnixMillis,
     ) -> Result<Effects, AttemptError> {
+        if parcel.endpoint.is_none() {
+            return Err(AttemptError::EndpointUnknown);
+        }
         match parcel.policy.deliver {
             Deliver::Handler => {}
             Deliver::EventBridge => {
@@ -317,7 +371,8 @@ where
             Carried::Whole(delivery) => delivery.clone(),
             Carried::Referring(referring) => {
                 let reference = referring.reference();
-                let body = self.bodies.get(reference).await?;
+                let time = body_time(UnixMillis(deadline.0 - CONSUMER_RESERVE_SECONDS * 1000), (self.now)());
+                let body = self.bodies.get(reference, time).await?;
                 let body = body.ok_or_else(|| AttemptError::BodyMissing { reference: reference.to_owned() })?;
                 referring.clone().with_body(body)?
             }
@@ -413,14 +468,32 @@ where
     }
 }
 
+/// When the lease ends of what is claimed in an invocation: when its worker is certainly gone.
+fn lease_until(deadline: UnixMillis) -> UnixSeconds {
+    deadline.seconds_rounded_up().plus(LEASE_MARGIN_SECONDS)
+}
+
+/// For how long a message is hidden that comes back when the lease has ended: one that came sooner would only be told to wait.
+fn seconds_until_lease_end(deadline: UnixMillis, now: UnixSeconds) -> i32 {
+    let longest = i32::try_from(VISIBILITY_TIMEOUT_SECONDS).unwrap_or(i32::MAX);
+    i32::try_from(lease_until(deadline).0 - now.0).unwrap_or(longest).clamp(SOON_SECONDS, longest)
+}
+
+/// How long a body may take to come, of the time until the handlers' end: half of it, so that the other half is the handler's.
+fn body_time(handlers_end: UnixMillis, now: UnixMillis) -> Duration {
+    Duration::from_millis(u64::try_from((handlers_end.0 - now.0) / 2).unwrap_or(0))
+}
+
 /// For how many seconds messages are hidden, each by its receipt handle, so that they come back when there is something to do,
-/// and not sooner. The others come back when the queue's own time-out is over.
-fn hidden(back: &[(&SqsMessage, Again)], now: UnixSeconds) -> Vec<(String, i32)> {
+/// and not sooner. The others come back when the queue's own time-out is over, which has to be said anew where they would
+/// come back at the end of the lease: each time costs a receive.
+fn hidden(back: &[(&SqsMessage, Again)], back_at_lease_end: bool, now: UnixSeconds) -> Vec<(String, i32)> {
     back.iter()
         .filter_map(|(message, again)| {
             let seconds = match again.comes_at() {
                 Some(until) => i32::try_from((until.0 - now.0).max(i64::from(SOON_SECONDS))).ok()?,
                 None if again.comes_soon() => SOON_SECONDS,
+                None if back_at_lease_end => i32::try_from(VISIBILITY_TIMEOUT_SECONDS).ok()?,
                 None => return None,
             };
             Some((message.receipt_handle.clone()?, seconds))
@@ -441,5 +514,60 @@ fn granted_or_done(record: Record) -> Claim {
             Claim::Done(Done::Waiting { error: None, attempt, until })
         }
         State::Completed => Claim::Done(Done::Duplicate { state: State::Completed, other_body: false }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::consumer::attempt::AttemptError;
+
+    /// 2025-07-31T22:13:20Z.
+    const START: i64 = 1_754_000_000;
+
+    fn at(seconds: i64) -> UnixSeconds {
+        UnixSeconds(START + seconds)
+    }
+
+    #[test]
+    fn a_dead_workers_messages_come_back_in_the_second_in_which_the_lease_ends() {
+        let deadline = UnixMillis((START + 30) * 1000);
+        assert_eq!(lease_until(deadline), at(35));
+        assert_eq!(seconds_until_lease_end(deadline, at(2)), 33);
+        assert_eq!(seconds_until_lease_end(deadline, at(29)), 6);
+        // A deadline within a second counts as the next whole one, as in the lease.
+        assert_eq!(lease_until(UnixMillis((START + 30) * 1000 + 1)), at(36));
+        assert_eq!(seconds_until_lease_end(UnixMillis((START + 30) * 1000 + 1), at(2)), 34);
+        // Whatever a clock or a deadline says, it is hidden for a second at least, and no longer than the queue does.
+        assert_eq!(seconds_until_lease_end(deadline, at(40)), 1);
+        assert_eq!(seconds_until_lease_end(UnixMillis(i64::MAX / 2), at(0)), 185);
+    }
+
+    #[test]
+    fn what_goes_back_is_hidden_until_there_is_something_to_do() {
+        let mut message = SqsMessage::default();
+        message.receipt_handle = Some("r-1".into());
+        let hidden_for = |again, back_at_lease_end| {
+            let hidden = hidden(&[(&message, again)], back_at_lease_end, at(0));
+            hidden.into_iter().map(|(_, seconds)| seconds).collect::<Vec<_>>()
+        };
+        for back_at_lease_end in [false, true] {
+            assert_eq!(hidden_for(Again::Held { until: at(35) }, back_at_lease_end), [35]);
+            assert_eq!(hidden_for(Again::NotDue { until: at(-5) }, back_at_lease_end), [1]);
+            assert_eq!(hidden_for(Again::Overtaken, back_at_lease_end), [1]);
+            let error = AttemptError::HandlerTimedOut { budget_millis: 1 };
+            assert_eq!(hidden_for(Again::AttemptFailed { error, attempt: 1, until: at(10) }, back_at_lease_end), [10]);
+        }
+        assert_eq!(hidden_for(Again::LeaseLost, false), []);
+        assert_eq!(hidden_for(Again::LeaseLost, true), [185]);
+        assert_eq!(hidden_for(Again::EndpointUnknown, true), [185]);
+    }
+
+    #[test]
+    fn a_body_has_half_of_the_time_until_the_handlers_end() {
+        let time = |now_millis| body_time(UnixMillis((START + 27) * 1000), UnixMillis(START * 1000 + now_millis));
+        assert_eq!(time(0), Duration::from_millis(13_500));
+        assert_eq!(time(26_000), Duration::from_millis(500));
+        assert_eq!([27_000, 28_000].map(time), [Duration::ZERO; 2]);
     }
 }

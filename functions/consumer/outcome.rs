@@ -89,6 +89,9 @@ pub enum Again {
         /// Which is due then.
         until: UnixSeconds,
     },
+    /// Nobody says who processes it, and a newer consumer may know.
+    #[error("endpoints.toml, as this consumer has it, has no endpoint of its name: a newer release may have it")]
+    EndpointUnknown,
     /// Other workers are at its event.
     #[error("other workers were faster")]
     Overtaken,
@@ -125,6 +128,7 @@ impl Again {
             Again::NewerVersion(_) => "newer_version",
             Again::Held { .. } => "held",
             Again::NotDue { .. } => "not_due",
+            Again::EndpointUnknown => "endpoint_unknown",
             Again::Overtaken => "overtaken",
             Again::NoTimeLeft => "no_time_left",
             Again::AttemptFailed { error, .. } => error.word(),
@@ -139,6 +143,7 @@ impl Again {
         match self {
             Again::Held { until } | Again::NotDue { until } | Again::AttemptFailed { until, .. } => Some(*until),
             Again::NewerVersion(_)
+            | Again::EndpointUnknown
             | Again::Overtaken
             | Again::NoTimeLeft
             | Again::LeaseLost
@@ -166,6 +171,7 @@ impl Again {
             Again::NewerVersion(_)
             | Again::Held { .. }
             | Again::NotDue { .. }
+            | Again::EndpointUnknown
             | Again::Overtaken
             | Again::NoTimeLeft
             | Again::LeaseLost
@@ -306,7 +312,7 @@ pub fn report<'a>(
             let report = report.with(Metric::Failed, 1);
             match error {
                 None => report,
-                Some(AttemptError::BodyMissing { .. } | AttemptError::OtherBody(_)) => {
+                Some(AttemptError::BodyMissing { .. } | AttemptError::OtherBody(_) | AttemptError::BodyTooLarge(_)) => {
                     report.with(Metric::AttemptsFailed, 1).with(Metric::BodiesMissing, 1)
                 }
                 Some(_) => report.with(Metric::AttemptsFailed, 1),
@@ -319,6 +325,7 @@ pub fn report<'a>(
             Again::NewerVersion(_)
             | Again::Held { .. }
             | Again::NotDue { .. }
+            | Again::EndpointUnknown
             | Again::Overtaken
             | Again::NoTimeLeft
             | Again::LeaseLost

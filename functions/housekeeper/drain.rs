@@ -5,16 +5,19 @@
 //! of the ledger, with its message.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
 use thiserror::Error;
 use uuid::Uuid;
 use wharf_webhook::clock::{UnixMillis, UnixSeconds};
 use wharf_webhook::ledger::unqueueable;
+use wharf_webhook::limits::SPOOL_READ_SECONDS_MAX;
 use wharf_webhook::message;
 use wharf_webhook::metrics::{Metric, Report};
 
+use crate::bucket::ReadError;
 use crate::ledger::{Ledger, LedgerError, Written};
 use crate::metrics::Metrics;
 use crate::queue::{Queue, SendError};
@@ -22,6 +25,11 @@ use crate::spool::{Entry, Spool, SpoolUnavailable};
 
 /// How many objects are seen to at a time.
 const AT_ONCE: usize = 16;
+/// How many calls in a row must fail until a run takes the queue, or the bucket, for gone: as many as are made at a time. One
+/// that fails alone, between others that do not, ends no run.
+const FAILURES_IN_A_ROW_MAX: usize = AT_ONCE;
+/// By how many objects the beginning moves each minute: a prime, so that it comes to every part of a page.
+const ROTATED_BY: usize = 389;
 /// How much time is kept back for what has begun, in milliseconds.
 const RESERVE_MILLIS: i64 = 10_000;
 
@@ -54,6 +62,9 @@ pub enum DrainError {
     /// S3 did not answer.
     #[error("{0}")]
     Spool(#[from] SpoolUnavailable),
+    /// This object cannot be read; nothing follows from that for the others.
+    #[error("it cannot be read: {0}")]
+    Unreadable(#[from] ReadError),
     /// The queue did not take it, now.
     #[error("{0}")]
     Queue(SendError),
@@ -96,18 +107,19 @@ impl fmt::Display for Done {
 /// One run.
 struct Run {
     deadline: UnixMillis,
-    /// The queue or the spool does not answer: whatever is left would only wait for it.
-    is_over: AtomicBool,
+    /// How many objects in a row failed because of the queue, or of S3's writes. If all do, whatever is left would only wait
+    /// as well, or be sent again each minute.
+    failures_in_a_row: AtomicUsize,
 }
 
 impl Drain {
     /// Drains the spool, as far as the time until `deadline` allows; what is left, the next run does. One object that cannot be
-    /// seen to keeps none of the others waiting; a queue that does not answer ends the run.
+    /// seen to costs only itself; a queue that does not answer ends the run.
     ///
     /// # Errors
     /// [`NotDrained`].
     pub async fn run(&self, deadline: UnixMillis) -> Result<(), NotDrained> {
-        let run = Run { deadline, is_over: AtomicBool::new(false) };
+        let run = Run { deadline, failures_in_a_row: AtomicUsize::new(0) };
         let (mut left, mut oldest, mut cause, mut next) = (0, None::<UnixSeconds>, None, None);
         loop {
             let page = match self.spool.page(next.take()).await {
@@ -117,7 +129,12 @@ impl Drain {
                     break;
                 }
             };
-            let seen = stream::iter(&page.entries).map(async |entry| (entry, self.see_to(entry, &run).await));
+            // Were a page full of objects that stall, a run would not come to its end: so each minute begins at another one.
+            let mut entries: Vec<&Entry> = page.entries.iter().collect();
+            let minute = usize::try_from((self.now)().0 / 60_000).unwrap_or(0);
+            let first = minute.wrapping_mul(ROTATED_BY).checked_rem(entries.len()).unwrap_or(0);
+            entries.rotate_left(first);
+            let seen = stream::iter(entries).map(async |entry| (entry, self.see_to(entry, &run).await));
             for (entry, outcome) in seen.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await {
                 match outcome {
                     Ok(Done::Drained | Done::Failed | Done::Nothing) => continue,
@@ -170,16 +187,24 @@ impl Drain {
             }
             Err(error) => {
                 tracing::error!(outcome = "left", endpoint, object, "left in the spool for the next run: {error}");
-                if matches!(error, DrainError::Queue(_) | DrainError::Spool(_)) {
-                    run.is_over.store(true, Ordering::Relaxed);
-                }
+            }
+        }
+        match &outcome {
+            Ok(Done::Drained | Done::Refused | Done::Failed) => run.failures_in_a_row.store(0, Ordering::Relaxed),
+            Err(DrainError::Queue(_) | DrainError::Spool(_)) => {
+                run.failures_in_a_row.fetch_add(1, Ordering::Relaxed);
+            }
+            // Of this object alone; and the ledger has to do with few of them.
+            Ok(Done::Nothing)
+            | Err(DrainError::Unreadable(_) | DrainError::Unusable(_) | DrainError::Ledger(_) | DrainError::Unseen) => {
             }
         }
         outcome
     }
 
     async fn drain(&self, entry: &Entry) -> Result<Done, DrainError> {
-        let Some(bytes) = self.spool.get(entry).await? else { return Ok(Done::Nothing) };
+        let time = Duration::from_secs(SPOOL_READ_SECONDS_MAX);
+        let Some(bytes) = self.spool.get(entry, time).await? else { return Ok(Done::Nothing) };
         let text = String::from_utf8(bytes).map_err(|error| DrainError::Unusable(error.to_string()))?;
         let endpoint = entry.endpoint().ok_or_else(|| DrainError::Unusable("its key is none of ours".to_owned()))?;
         let cause = match self.queue.send(text.clone(), endpoint).await {
@@ -208,6 +233,7 @@ impl Drain {
 
 impl Run {
     fn is_over(&self, now: fn() -> UnixMillis) -> bool {
-        self.is_over.load(Ordering::Relaxed) || now().0 + RESERVE_MILLIS > self.deadline.0
+        self.failures_in_a_row.load(Ordering::Relaxed) >= FAILURES_IN_A_ROW_MAX
+            || now().0 + RESERVE_MILLIS > self.deadline.0
     }
 }

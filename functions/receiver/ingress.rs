@@ -187,7 +187,7 @@ impl Ingress {
         }
         let secrets = self.secrets(visit).await?;
         let published = match (key::address(terms, request)?, &self.keys) {
-            (Some(address), Some(keys)) => keys.get(&address, &secrets, now).await?,
+            (Some(address), Some(keys)) => keys.get(&visit.endpoint.name, &address, &secrets, now).await?,
             (Some(_), None) | (None, _) => None,
         };
         match judge(terms, &secrets, published.as_ref(), request, now) {

@@ -1,6 +1,11 @@
 //! Keys that senders publish, fetched from where a request says that its key is, and kept.
 //!
-//! Where that may be is decided in `wharf_webhook::signature::key`: HTTPS, on a host of the sender.
+//! Where that may be is decided in `wharf_webhook::signature::key`: HTTPS, on a host of the sender, at a path of its keys.
+//!
+//! A stranger can name any number of such places. So each endpoint has a budget of its own, and whoever uses it up shuts no
+//! other endpoint out. On the same endpoint, keys that were fetched before go on working, and are fetched anew outside of the
+//! budget; only a key that this process has not seen has to wait for the next minute, in which its sender, told 503, comes
+//! again.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -13,8 +18,10 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 use tokio::sync::Mutex;
 use wharf_webhook::clock::UnixSeconds;
+use wharf_webhook::idempotency::Digest;
 use wharf_webhook::limits::{
-    KEY_BYTES_FETCHED_MAX, KEY_FETCH_TIMEOUT_SECONDS, KEY_FETCHES_PER_MINUTE_MAX, KEY_TTL_SECONDS, KEYS_KEPT_MAX,
+    KEY_BYTES_FETCHED_MAX, KEY_FETCH_TIMEOUT_SECONDS, KEY_FETCHES_PER_MINUTE_MAX, KEY_RETRY_SECONDS,
+    KEY_SERVES_SECONDS_MAX, KEY_TTL_SECONDS, KEYS_KEPT_MAX,
 };
 use wharf_webhook::secret::Secrets;
 use wharf_webhook::signature::key::{FetchedKey, KeyAddress};
@@ -31,15 +38,40 @@ const PLAID_SANDBOX: &str = "https://sandbox.plaid.com/webhook_verification_key/
 #[derive(Debug)]
 pub struct KeyStore {
     web: Web,
-    state: Mutex<State>,
+    /// By the endpoint's name; all names are of `endpoints.toml`, so there are few.
+    known: Mutex<HashMap<String, Keys>>,
 }
 
+/// What is known of the keys of one endpoint's sender.
 #[derive(Debug, Default)]
-struct State {
-    kept: HashMap<KeyAddress, (FetchedKey, UnixSeconds)>,
+struct Keys {
+    kept: HashMap<KeyAddress, Kept>,
+    /// Where there is no key, and when that was said. A stranger chooses how long an address is, so its digest stands for it.
+    absent: HashMap<Digest, UnixSeconds>,
     /// The minute that fetches are counted in, and how many there were.
     minute: i64,
     fetches: u32,
+}
+
+#[derive(Debug)]
+struct Kept {
+    key: FetchedKey,
+    fetched_at: UnixSeconds,
+    /// When the sender was last asked for it, in vain or not.
+    asked_at: UnixSeconds,
+}
+
+/// What is known of a place.
+#[derive(Debug, PartialEq, Eq)]
+enum Known {
+    /// This key is there.
+    Key(FetchedKey),
+    /// This key was there, and is to be fetched anew; it serves on if that cannot be done.
+    Old(FetchedKey),
+    /// There is none.
+    Absent,
+    /// Nothing: it is to be fetched.
+    Nothing,
 }
 
 /// Why there is no answer from the sender. The request may be genuine: it should come again.
@@ -56,7 +88,7 @@ pub enum SenderUnavailable {
         cause: String,
     },
     /// More different keys were asked for than genuine requests name.
-    #[error("{KEY_FETCHES_PER_MINUTE_MAX} keys were fetched in this minute, and no more will be")]
+    #[error("{KEY_FETCHES_PER_MINUTE_MAX} keys were fetched for the endpoint in this minute, and no more will be")]
     TooMany,
     /// Plaid's keys are asked for with credentials, and the endpoint's secret holds none.
     #[error("the endpoint's secret does not hold the client id and the secret that Plaid's keys are asked for with")]
@@ -66,32 +98,40 @@ pub enum SenderUnavailable {
 impl KeyStore {
     /// A store that holds nothing yet.
     pub fn new() -> KeyStore {
-        KeyStore { web: Web::new(), state: Mutex::default() }
+        KeyStore { web: Web::new(), known: Mutex::default() }
     }
 
-    /// The key at an address; `None` if the sender answers that there is none, or with something else.
+    /// The key at an address that a request to this endpoint names; `None` if the sender answers that there is none, or with
+    /// something else.
     ///
     /// # Errors
     /// [`SenderUnavailable`]
     pub async fn get(
         &self,
+        endpoint: &str,
         address: &KeyAddress,
         secrets: &Secrets,
         now: UnixSeconds,
     ) -> Result<Option<FetchedKey>, SenderUnavailable> {
-        let mut state = self.state.lock().await;
-        if let Some((key, fetched_at)) = state.kept.get(address)
-            && now.0.saturating_sub(fetched_at.0) < KEY_TTL_SECONDS
-        {
-            return Ok(Some(key.clone()));
+        let known = self.known.lock().await.entry(endpoint.to_owned()).or_default().look_up(address, now)?;
+        let old = match known {
+            Known::Key(key) => return Ok(Some(key)),
+            Known::Absent => return Ok(None),
+            Known::Old(key) => Some(key),
+            Known::Nothing => None,
+        };
+        // Nobody else waits meanwhile for what is at hand.
+        match (self.fetch(address, secrets).await, old) {
+            (Ok(key), _) => {
+                self.known.lock().await.entry(endpoint.to_owned()).or_default().note(address, key.clone(), now);
+                Ok(key)
+            }
+            (Err(unavailable), Some(key)) => {
+                tracing::warn!(endpoint, "the key that was fetched before serves on: {unavailable}");
+                Ok(Some(key))
+            }
+            (Err(unavailable), None) => Err(unavailable),
         }
-        state.count_fetch(now)?;
-        let Some(key) = self.fetch(address, secrets).await? else { return Ok(None) };
-        if state.kept.len() >= KEYS_KEPT_MAX {
-            state.kept.clear();
-        }
-        state.kept.insert(address.clone(), (key.clone(), now));
-        Ok(Some(key))
     }
 
     /// Fetches an address to confirm a subscription. Returns whether it was answered with success.
@@ -164,7 +204,42 @@ impl Default for KeyStore {
     }
 }
 
-impl State {
+impl Keys {
+    /// What is known of a place. What is to be fetched is counted, and so is not asked for again by the next request.
+    fn look_up(&mut self, address: &KeyAddress, now: UnixSeconds) -> Result<Known, SenderUnavailable> {
+        let since = |at: UnixSeconds| now.0.saturating_sub(at.0);
+        if let Some(kept) = self.kept.get_mut(address)
+            && since(kept.fetched_at) < KEY_SERVES_SECONDS_MAX
+        {
+            if since(kept.fetched_at) < KEY_TTL_SECONDS || since(kept.asked_at) < KEY_RETRY_SECONDS {
+                return Ok(Known::Key(kept.key.clone()));
+            }
+            kept.asked_at = now;
+            return Ok(Known::Old(kept.key.clone()));
+        }
+        if self.absent.get(&digest(address)).is_some_and(|at| since(*at) < KEY_RETRY_SECONDS) {
+            return Ok(Known::Absent);
+        }
+        self.count_fetch(now)?;
+        Ok(Known::Nothing)
+    }
+
+    /// Notes what the sender has said of a place.
+    fn note(&mut self, address: &KeyAddress, key: Option<FetchedKey>, now: UnixSeconds) {
+        let Some(key) = key else {
+            self.kept.remove(address);
+            // As many as are fetched in two minutes are left.
+            self.absent.retain(|_, at| now.0.saturating_sub(at.0) < KEY_RETRY_SECONDS);
+            self.absent.insert(digest(address), now);
+            return;
+        };
+        if self.kept.len() >= KEYS_KEPT_MAX && !self.kept.contains_key(address) {
+            let oldest = self.kept.iter().min_by_key(|(_, kept)| kept.fetched_at).map(|(address, _)| address.clone());
+            oldest.and_then(|oldest| self.kept.remove(&oldest));
+        }
+        self.kept.insert(address.clone(), Kept { key, fetched_at: now, asked_at: now });
+    }
+
     /// Counts a fetch. Genuine requests name a key or two in a year; whoever makes keys up costs no more than this.
     fn count_fetch(&mut self, now: UnixSeconds) -> Result<(), SenderUnavailable> {
         let minute = now.0.div_euclid(60);
@@ -176,6 +251,13 @@ impl State {
         }
         self.fetches += 1;
         Ok(())
+    }
+}
+
+fn digest(address: &KeyAddress) -> Digest {
+    match address {
+        KeyAddress::Certificate { url } => Digest::of(url.as_bytes()),
+        KeyAddress::Plaid { key_id, sandbox } => Digest::of(format!("{sandbox} {key_id}").as_bytes()),
     }
 }
 
@@ -192,13 +274,81 @@ fn unreachable_with(url: &str, what: &'static str, cause: String) -> SenderUnava
 mod tests {
     use super::*;
 
+    fn address(number: usize) -> KeyAddress {
+        KeyAddress::Certificate { url: format!("https://api.paypal.com/v1/notifications/certs/CERT-{number}") }
+    }
+
+    fn key(number: u8) -> FetchedKey {
+        use base64::Engine;
+        let number = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode([number; 32]);
+        let jwk = json!({ "kty": "EC", "crv": "P-256", "x": number, "y": number });
+        FetchedKey::from_jwk(jwk.to_string().as_bytes()).unwrap()
+    }
+
     #[test]
     fn thirty_fetches_a_minute_and_no_more() {
-        let mut state = State::default();
-        for _ in 0..30 {
-            state.count_fetch(UnixSeconds(120)).unwrap();
+        let mut keys = Keys::default();
+        for number in 0..30 {
+            assert_eq!(keys.look_up(&address(number), UnixSeconds(120)).unwrap(), Known::Nothing);
         }
-        assert!(matches!(state.count_fetch(UnixSeconds(179)), Err(SenderUnavailable::TooMany)));
-        assert!(state.count_fetch(UnixSeconds(180)).is_ok());
+        assert!(matches!(keys.look_up(&address(30), UnixSeconds(179)), Err(SenderUnavailable::TooMany)));
+        assert_eq!(keys.look_up(&address(30), UnixSeconds(180)).unwrap(), Known::Nothing);
+    }
+
+    #[test]
+    fn a_key_that_was_fetched_works_whatever_strangers_name_and_is_fetched_anew_each_hour_outside_of_their_budget() {
+        let mut keys = Keys::default();
+        keys.note(&address(0), Some(key(1)), UnixSeconds(0));
+        let use_up = |keys: &mut Keys, now| {
+            for number in 1..=30 {
+                keys.look_up(&address(number), now).unwrap();
+            }
+            assert!(matches!(keys.look_up(&address(31), now), Err(SenderUnavailable::TooMany)));
+        };
+        use_up(&mut keys, UnixSeconds(3_599));
+        assert_eq!(keys.look_up(&address(0), UnixSeconds(3_599)).unwrap(), Known::Key(key(1)));
+        use_up(&mut keys, UnixSeconds(3_600));
+        assert_eq!(keys.look_up(&address(0), UnixSeconds(3_600)).unwrap(), Known::Old(key(1)));
+        // Asked in vain: a minute passes until the sender is asked again.
+        assert_eq!(keys.look_up(&address(0), UnixSeconds(3_659)).unwrap(), Known::Key(key(1)));
+        assert_eq!(keys.look_up(&address(0), UnixSeconds(3_660)).unwrap(), Known::Old(key(1)));
+        // A day without an answer is too long.
+        assert_eq!(keys.look_up(&address(0), UnixSeconds(86_399)).unwrap(), Known::Old(key(1)));
+        assert_eq!(keys.look_up(&address(0), UnixSeconds(86_400)).unwrap(), Known::Nothing);
+        // What the sender answers takes its place, or ends it.
+        keys.note(&address(0), Some(key(2)), UnixSeconds(86_400));
+        assert_eq!(keys.look_up(&address(0), UnixSeconds(89_999)).unwrap(), Known::Key(key(2)));
+        keys.note(&address(0), None, UnixSeconds(90_000));
+        assert_eq!(keys.look_up(&address(0), UnixSeconds(90_000)).unwrap(), Known::Absent);
+    }
+
+    #[test]
+    fn a_place_without_a_key_is_asked_about_once_a_minute_and_counts_once() {
+        let mut keys = Keys::default();
+        assert_eq!(keys.look_up(&address(0), UnixSeconds(0)).unwrap(), Known::Nothing);
+        keys.note(&address(0), None, UnixSeconds(0));
+        for _ in 0..100 {
+            assert_eq!(keys.look_up(&address(0), UnixSeconds(59)).unwrap(), Known::Absent);
+        }
+        assert_eq!(keys.fetches, 1);
+        assert_eq!(keys.look_up(&address(0), UnixSeconds(60)).unwrap(), Known::Nothing);
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let mut keys = Keys::default();
+        for number in 0..1_000 {
+            keys.note(&address(number), Some(key(1)), UnixSeconds(i64::try_from(number).unwrap()));
+        }
+        assert_eq!(keys.kept.len(), 64);
+        // The latest are kept; one that is noted again takes nobody's place.
+        assert!(keys.kept.contains_key(&address(936)) && !keys.kept.contains_key(&address(935)));
+        keys.note(&address(999), Some(key(2)), UnixSeconds(1_000));
+        assert_eq!((keys.kept.len(), keys.kept.contains_key(&address(936))), (64, true));
+        // Thirty a minute, as the budget allows.
+        for number in 0..1_000 {
+            keys.note(&address(2_000 + number), None, UnixSeconds(i64::try_from(number * 2).unwrap()));
+        }
+        assert_eq!(keys.absent.len(), 30);
     }
 }

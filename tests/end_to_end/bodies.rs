@@ -4,11 +4,16 @@
 //! came out of the queue; the literals here are the digests of what was posted.
 
 use serde_json::json;
+use wharf::Delivery;
+use wharf::bodies::Bodies;
+use wharf::consumer::HandlerError;
+use wharf::consumer::batch::Consumer;
 use wharf_ops::log_tail::Line;
 use wharf_webhook::idempotency::Digest;
 
 use crate::harness::{ENDPOINTS, Wharf, record_of, sample, shipped_consumer};
 use crate::lambda::{Door, Lambda};
+use crate::proxy::{Call, Fault, Proxy};
 
 #[tokio::test]
 async fn form_and_non_utf8_bodies_keep_their_exact_bytes() {
@@ -155,6 +160,38 @@ async fn a_body_that_is_missing_from_the_bucket_or_was_changed_fails_its_event_a
     assert_eq!(wharf.handled().await, 0);
     let missing: i64 = wharf.log().await.iter().filter_map(|line| line.number("BodiesMissing")).sum();
     assert_eq!(missing, 2, "the metric that an alarm watches");
+}
+
+#[tokio::test]
+async fn a_body_that_stalls_is_an_attempt_of_ours_which_does_not_count_and_no_interruption() {
+    let policy = "on_interrupted = \"park\"\nretry = { attempts = 1 }\n";
+    let wharf = Wharf::start_with(&format!("{ENDPOINTS}{policy}"), shipped_consumer(), &[]).await;
+    wharf.pause().await;
+    for order in [format!(r#"{{"id":"large","text":"{}"}}"#, "x".repeat(200 * 1024)), r#"{"id":"small"}"#.to_owned()] {
+        assert_eq!(wharf.order(&order).await.status, 200);
+    }
+    let mut messages: Vec<String> = wharf.receive(600).await.into_iter().map(|message| message.body.unwrap()).collect();
+    messages.sort_by_key(|message| !message.contains("large"));
+    assert_eq!(messages.len(), 2);
+    let decide = |call: &Call<'_>| if call.operation == "GET" { Fault::Stalls } else { Fault::None };
+    let (proxy, _) = Proxy::start(&wharf.stack.facts().aws_endpoint_url, decide).await;
+    let handles = async |delivery: Delivery| match delivery.event_id().unwrap().text.as_str() {
+        "small" => Ok(()),
+        id => Err(HandlerError::permanent(format!("{id} was handled"))),
+    };
+    let bodies = Bodies::new(&wharf.configuration_through(&proxy.url), &wharf.stack.facts().bucket);
+    let consumer = Consumer { bodies, ..wharf.consumer(handles) };
+    assert_eq!(wharf.process_by(&consumer, 5, &messages, 1).await, [0]);
+    let waiting = wharf.in_state("large", "waiting").await;
+    assert_eq!((waiting.attempt, waiting.interruptions), (0, 0));
+    let reason = &waiting.failures[0].reason;
+    assert!(reason.starts_with("its body cannot be fetched: S3: the object was not read within "), "{reason}");
+    assert_eq!(wharf.completed("shop", "small").await.attempt, 1);
+
+    // When S3 answers, it is the first attempt.
+    wharf.is_due(&waiting).await;
+    assert!(wharf.process(async |_| Ok(()), 10, &messages).await.is_empty());
+    assert_eq!(wharf.completed("shop", "large").await.attempt, 1);
 }
 
 #[tokio::test]

@@ -10,9 +10,11 @@ use wharf::consumer::{Effects, HandlerError};
 use wharf_ops::log_tail::Line;
 use wharf_ops::records::RecordView;
 use wharf_webhook::clock::UnixMillis;
+use wharf_webhook::endpoints::Endpoints;
 use wharf_webhook::message;
 
-use crate::harness::{ENDPOINTS, Wharf, now, orders_consumer, record_of};
+use crate::harness::{ENDPOINTS, Wharf, now, orders_consumer, record_of, shipped_consumer};
+use crate::proxy::{Call, Fault, Proxy};
 
 impl Wharf {
     /// With the consumer of `examples/orders.rs` and its table; `policy` is what the endpoint `shop` says of processing.
@@ -252,6 +254,121 @@ async fn what_is_settled_is_deleted_before_something_runs_that_may_kill_the_work
     wharf.completed("shop", "o-1").await;
     assert_eq!(wharf.in_state("poison", "processing").await.attempt, 2);
     assert_eq!(wharf.messages(&wharf.stack.facts().queue_url).await, 1, "only what killed it comes again");
+}
+
+#[tokio::test]
+async fn an_attempt_that_fails_after_its_lease_was_lost_changes_nothing_and_its_message_is_not_acknowledged() {
+    let wharf = Wharf::start().await;
+    let messages = wharf.messages_of(&["o-1"]);
+    let (goes_on, is_told) = tokio::sync::watch::channel(false);
+    let late = async move |_: Delivery| -> Result<(), HandlerError> {
+        is_told.clone().wait_for(|told| *told).await?;
+        // If this were written, the event would have failed.
+        Err(HandlerError::permanent("too late"))
+    };
+    let next = async {
+        wharf.the_lease_ends(&wharf.in_state("o-1", "processing").await).await;
+        assert!(wharf.process(async |_| Ok(()), 30, &messages).await.is_empty());
+        let completed = wharf.completed("shop", "o-1").await;
+        goes_on.send(true).unwrap();
+        completed
+    };
+    let (back, completed) = tokio::join!(wharf.process(late, 60, &messages), next);
+    assert_eq!(back, [0]);
+    assert_eq!((completed.attempt, completed.interruptions), (2, 1));
+    assert_eq!(wharf.completed("shop", "o-1").await, completed);
+}
+
+#[tokio::test]
+async fn messages_of_a_slow_batch_and_of_what_died_before_come_back_when_the_lease_ends() {
+    let wharf = Wharf::start().await;
+    wharf.pause().await;
+    let hidden = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&hidden);
+    let decide = move |call: &Call<'_>| {
+        if call.operation == "ChangeMessageVisibilityBatch" {
+            let call: serde_json::Value = serde_json::from_str(call.body).unwrap();
+            let entries = call["Entries"].as_array().unwrap().iter();
+            heard.lock().unwrap().extend(entries.map(|entry| entry["VisibilityTimeout"].as_i64().unwrap()));
+        }
+        Fault::None
+    };
+    let (proxy, _) = Proxy::start(&wharf.stack.facts().aws_endpoint_url, decide).await;
+    let taken = || std::mem::take(&mut *hidden.lock().unwrap());
+    for message in wharf.messages_of(&["o-1", "o-2"]) {
+        wharf.queue().send(message, "shop").await.unwrap();
+    }
+    let records: Vec<_> = wharf.receive(600).await.iter().map(record_of).collect();
+    assert_eq!(records.len(), 2);
+    let batch = || serde_json::from_value(json!({ "Records": records })).unwrap();
+    let (died, is_dead) = tokio::sync::watch::channel(0);
+    // One takes its time, and this worker dies at it; whoever looks on knows when it began.
+    let dies = move |delivery: Delivery| {
+        let died = died.clone();
+        async move {
+            if id(&delivery) == "o-1" {
+                died.send_modify(|times| *times += 1);
+                std::future::pending::<()>().await;
+            }
+            Ok::<(), HandlerError>(())
+        }
+    };
+    let consumer = Consumer { queue: wharf.queue_through(&proxy), ..wharf.consumer(dies) };
+    let deadline = || UnixMillis(now().0 + 60_000);
+    let is_hidden = async |count| {
+        wharf.until("its messages are hidden", async || (hidden.lock().unwrap().len() == count).then_some(())).await;
+    };
+    tokio::select! {
+        _ = consumer.process(batch(), deadline()) => panic!("it never ends"),
+        () = is_hidden(2) => {}
+    }
+    // After two seconds of sixty-five.
+    let seconds = taken();
+    assert!(seconds.iter().all(|seconds| (58..=64).contains(seconds)), "{seconds:?}");
+
+    wharf.the_lease_ends(&wharf.in_state("o-1", "processing").await).await;
+    let begins_again = async { is_dead.clone().wait_for(|times| *times == 2).await.map(|_| ()).unwrap() };
+    tokio::select! {
+        _ = consumer.process(batch(), deadline()) => panic!("it never ends"),
+        () = begins_again => {}
+    }
+    // Of the one that runs alone, before it does.
+    let seconds = taken();
+    assert!(seconds.len() == 1 && (60..=66).contains(&seconds[0]), "{seconds:?}");
+
+    // A batch that is quick makes no such call.
+    let quick = Consumer { queue: wharf.queue_through(&proxy), ..wharf.consumer(async |_| Ok(())) };
+    let message = json!({ "messageId": "3", "receiptHandle": "none", "body": wharf.messages_of(&["o-3"])[0] });
+    let batch = serde_json::from_value(json!({ "Records": [message] })).unwrap();
+    assert!(quick.process(batch, deadline()).await.batch_item_failures.is_empty());
+    assert_eq!(taken(), Vec::<i64>::new());
+}
+
+#[tokio::test]
+async fn an_event_of_an_endpoint_that_is_not_configured_any_more_is_never_run_and_can_be_replayed_when_it_is_back() {
+    let wharf = Wharf::start_with(&format!("{ENDPOINTS}deliver = \"eventbridge\"\n"), shipped_consumer(), &[]).await;
+    let handles = async |_: Delivery| -> Result<(), HandlerError> { Err(HandlerError::permanent("it was handled")) };
+    let endpoints = Endpoints::parse("[endpoints.github]\nprovider = \"github\"\n").unwrap();
+    let consumer = Consumer { endpoints, ..wharf.consumer(handles) };
+    let messages = wharf.messages_of(&["o-1"]);
+    // A newer consumer may know the endpoint: so it stays in the queue at first.
+    for receives in [1, 9] {
+        assert_eq!(wharf.process_by(&consumer, 10, &messages, receives).await, [0]);
+        assert!(wharf.records("shop", "o-1").await.is_empty());
+    }
+    assert!(wharf.process_by(&consumer, 10, &messages, 10).await.is_empty());
+    let failed = wharf.in_state("o-1", "failed").await;
+    assert!(failed.holds_message);
+    assert_eq!(
+        failed.failures[0].reason,
+        "endpoints.toml has no endpoint of its name any more, so nobody says who processes it: put the endpoint back, deploy, and replay it"
+    );
+    // The deployed consumer has it.
+    wharf.replay_order("o-1").await;
+    wharf.is_due(&wharf.in_state("o-1", "waiting").await).await;
+    wharf.errands().run(UnixMillis(now().0 + 55_000)).await.unwrap();
+    assert_eq!(wharf.completed("shop", "o-1").await.replay, 1);
+    assert_eq!(wharf.handled().await, 0);
 }
 
 #[tokio::test]

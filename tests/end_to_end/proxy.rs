@@ -15,6 +15,8 @@ pub struct Call<'a> {
     pub number: usize,
     /// `PutItem`, `SendMessage`, ...; for S3 the method.
     pub operation: &'a str,
+    /// Path and query; for S3 they name the object.
+    pub target: &'a str,
     pub body: &'a str,
 }
 
@@ -35,6 +37,8 @@ pub enum Fault {
     Conflict,
     /// It is done, and nobody hears of it.
     AnswerLost,
+    /// Its answer begins, and never ends.
+    Stalls,
     /// SQS does not take this message, and never will.
     Refusal,
     /// We may not.
@@ -112,7 +116,8 @@ async fn carry(mut stream: TcpStream, way: Arc<Way>) {
     let operation = request.header("x-amz-target").and_then(|target| target.split_once('.'));
     let operation = operation.map_or_else(|| request.head.split(' ').next().unwrap(), |(_, operation)| operation);
     let body = String::from_utf8_lossy(&request.body);
-    let call = Call { number: way.calls.fetch_add(1, Ordering::SeqCst), operation, body: &body };
+    let target = request.head.split(' ').nth(1).unwrap_or_default();
+    let call = Call { number: way.calls.fetch_add(1, Ordering::SeqCst), operation, target, body: &body };
     let kill = || way.kill.get().unwrap()();
     match (way.decide)(&call) {
         Fault::None => {}
@@ -131,6 +136,11 @@ async fn carry(mut stream: TcpStream, way: Arc<Way>) {
         Fault::AnswerLost => {
             forward(&request, &way.address).await;
             return;
+        }
+        Fault::Stalls => {
+            let answered = forward(&request, &way.address).await;
+            let _ = stream.write_all(&answered[..answered.len() - 1]).await;
+            return std::future::pending().await;
         }
         Fault::DiesBefore => return kill(),
         Fault::DiesAfter => {

@@ -40,13 +40,13 @@ sandbox = true
 type Host = dyn Fn(&str, &str) -> (u16, String, String) + Send + Sync;
 
 /// Starts the receiver beside a stack, whose queue it uses.
-async fn start_receiver(wharf: &Wharf, name: &str, proxy: &str, authority: &Path) -> Lambda {
+async fn start_receiver(wharf: &Wharf, name: &str, endpoints: &str, proxy: &str, authority: &Path) -> Lambda {
     let environment = [
         ("WHARF_PUBLIC_URL", "https://hooks.example.com"),
         ("HTTPS_PROXY", proxy),
         ("SSL_CERT_FILE", authority.to_str().unwrap()),
     ];
-    Lambda::start(wharf, name, &receiver(), ENDPOINTS, &wharf.stack.facts().aws_endpoint_url, &environment).await
+    Lambda::start(wharf, name, &receiver(), endpoints, &wharf.stack.facts().aws_endpoint_url, &environment).await
 }
 
 impl Lambda {
@@ -178,7 +178,7 @@ async fn sns_is_confirmed_and_verified_by_what_its_own_host_says_and_a_strangers
         })
     };
     let (proxy, mut asked) = play(issuer, host).await;
-    let receiver = start_receiver(&wharf, "sns", &proxy, &trusted).await;
+    let receiver = start_receiver(&wharf, "sns", ENDPOINTS, &proxy, &trusted).await;
     let post =
         async |body: &str| receiver.post("sns", json!({ "content-type": TEXT }), body).await["statusCode"].clone();
 
@@ -193,7 +193,10 @@ async fn sns_is_confirmed_and_verified_by_what_its_own_host_says_and_a_strangers
         "https://sns.eu-central-1.amazonaws.com:8443/x.pem",
         "https://a@sns.eu-central-1.amazonaws.com/x.pem",
         "http://sns.eu-central-1.amazonaws.com/x.pem",
-        "https://sns.eu-central-1.amazonaws.com/x.txt",
+        "https://sns.eu-central-1.amazonaws.com/x.pem",
+        "https://sns.eu-central-1.amazonaws.com/SimpleNotificationService-0a.pem?x",
+        "https://sns.eu-central-1.amazonaws.com.cn/SimpleNotificationService-0a.pem",
+        "https://sns.eu-central-1.amazonaws.eu/SimpleNotificationService-0a.pem",
     ] {
         assert_eq!(post(&message(&key, "Notification", TOPIC, elsewhere, "m-0")).await, 400, "{elsewhere}");
     }
@@ -225,6 +228,59 @@ async fn sns_is_confirmed_and_verified_by_what_its_own_host_says_and_a_strangers
     assert_eq!(wharf.count(Function::Consumer, "landed").await, 1);
 }
 
+/// As PayPal's signature has it (ISO 3309).
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ if crc & 1 == 1 { 0xedb8_8320 } else { 0 })
+    })
+}
+
+#[tokio::test]
+async fn addresses_that_a_stranger_makes_up_shut_out_no_other_endpoint_and_no_key_that_was_fetched() {
+    let endpoints = format!("{ENDPOINTS}\n[endpoints.paypal]\nprovider = \"paypal\"\nwebhook_id = \"WH-1\"\n");
+    let wharf = Wharf::start_with(&endpoints, shipped_consumer(), &[]).await;
+    let (issuer, trusted) = authority("starved-authority");
+    let (key, certificate) = sns();
+    let host: Arc<Host> = Arc::new(move |line, _| {
+        let is_known = line.ends_with("/CERT-1") || line.contains(".pem");
+        if is_known { (200, String::new(), certificate.clone()) } else { (404, String::new(), String::new()) }
+    });
+    let (proxy, mut asked) = play(issuer, host).await;
+    let receiver = start_receiver(&wharf, "starved", &endpoints, &proxy, &trusted).await;
+    let post = async |certificate: &str| {
+        let (id, at, body) = ("t-1", "2026-11-27T10:00:00Z", r#"{"id":"WH-EVENT-1","event_type":"x"}"#);
+        let signed = format!("{id}|{at}|WH-1|{}", crc32(body.as_bytes()));
+        let mut signature = vec![0; key.public_modulus_len()];
+        key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature).unwrap();
+        let headers = json!({
+            "content-type": "application/json",
+            "paypal-transmission-id": id,
+            "paypal-transmission-time": at,
+            "paypal-transmission-sig": STANDARD.encode(signature),
+            "paypal-auth-algo": "SHA256withRSA",
+            "paypal-cert-url": format!("https://api.paypal.com/v1/notifications/certs/{certificate}"),
+        });
+        receiver.post("paypal", headers, body).await["statusCode"].clone()
+    };
+    assert_eq!(post("CERT-1").await, 200);
+    assert_eq!(questions(&mut asked), ["GET /v1/notifications/certs/CERT-1 api.paypal.com"]);
+    // Where there is no key, PayPal is asked once.
+    assert_eq!((post("CERT-made-up").await, post("CERT-made-up").await), (json!(400), json!(400)));
+    assert_eq!(questions(&mut asked), ["GET /v1/notifications/certs/CERT-made-up api.paypal.com"]);
+    // Thirty a minute, and the minute may end meanwhile.
+    let mut refused = 0;
+    while post(&format!("CERT-made-up-{refused}")).await != 503 {
+        refused += 1;
+        assert!(refused <= 60, "no end to it");
+    }
+    assert_eq!(questions(&mut asked).len(), refused);
+    assert_eq!(post("CERT-1").await, 200);
+    let notification = message(&key, "Notification", TOPIC, CERTIFICATE, "m-1");
+    let answer = receiver.post("sns", json!({ "content-type": TEXT }), &notification).await;
+    assert_eq!(answer["statusCode"], 200);
+    assert_eq!(questions(&mut asked), ["GET /SimpleNotificationService-0a.pem sns.eu-central-1.amazonaws.com"]);
+}
+
 #[tokio::test]
 async fn a_host_that_no_public_authority_vouches_for_is_not_believed() {
     let wharf = Wharf::start_with(ENDPOINTS, shipped_consumer(), &[]).await;
@@ -232,7 +288,7 @@ async fn a_host_that_no_public_authority_vouches_for_is_not_believed() {
     let (_, trusted) = authority("another-authority");
     let (key, certificate) = sns();
     let (proxy, mut asked) = play(issuer, Arc::new(move |_, _| (200, String::new(), certificate.clone()))).await;
-    let receiver = start_receiver(&wharf, "forged", &proxy, &trusted).await;
+    let receiver = start_receiver(&wharf, "forged", ENDPOINTS, &proxy, &trusted).await;
     let forged = message(&key, "Notification", TOPIC, CERTIFICATE, "m-1");
     assert_eq!(receiver.post("sns", json!({ "content-type": TEXT }), &forged).await["statusCode"], 503);
     assert_eq!(asked.recv().await.unwrap(), "sns.eu-central-1.amazonaws.com is not trusted");
@@ -265,7 +321,7 @@ async fn plaid_is_asked_for_its_key_with_the_endpoints_credentials() {
         })
     };
     let (proxy, mut asked) = play(issuer, host).await;
-    let receiver = start_receiver(&wharf, "plaid", &proxy, &trusted).await;
+    let receiver = start_receiver(&wharf, "plaid", ENDPOINTS, &proxy, &trusted).await;
     let token = |kid: &str, body: &str| {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, body.as_bytes());
         let digest: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();

@@ -10,6 +10,7 @@ use wharf::aws::Sqs;
 use wharf::housekeeper::drain::Drain;
 use wharf::housekeeper::errands::Errands;
 use wharf::queue::Queue;
+use wharf::spool::Spool;
 use wharf_ops::log_tail::{Function, Line};
 use wharf_ops::records::{self, Written};
 use wharf_webhook::clock::UnixMillis;
@@ -42,7 +43,7 @@ impl Wharf {
     }
 
     /// The queue at the end of a proxy.
-    fn queue_through(&self, proxy: &Proxy) -> Queue {
+    pub fn queue_through(&self, proxy: &Proxy) -> Queue {
         Queue::new(Sqs::new(&self.configuration_through(&proxy.url)), self.stack.facts().queue_url.clone())
     }
 }
@@ -277,6 +278,43 @@ async fn an_object_that_is_none_of_ours_stays_where_it_is_and_keeps_no_other_wai
 }
 
 #[tokio::test]
+async fn objects_that_cannot_be_drained_cost_only_themselves_and_all_others_are_drained_in_one_run() {
+    let wharf = Wharf::start().await;
+    wharf.pause().await;
+    let bucket = &wharf.stack.facts().bucket;
+    let put = async |key: &str, body: Vec<u8>| {
+        wharf.s3().put_object().bucket(bucket).key(key).body(body.into()).send().await.unwrap();
+    };
+    // They stand before all others in the list.
+    put("spool/new/a/bytes", vec![0xff, 0xfe]).await;
+    put("spool/new/a/large", vec![b'x'; 1024 * 1024 + 1]).await;
+    put("spool/elsewhere", b"{}".to_vec()).await;
+    let ids = |name: &str, count: usize| (0..count).map(|number| format!("{name}-{number}")).collect::<Vec<_>>();
+    let (stalled, unsent, good) = (ids("stalls", 20), ids("unsent", 3), ids("good", 40));
+    for id in stalled.iter().chain(&unsent).chain(&good) {
+        wharf.spool_order(id).await;
+    }
+    let digests: Vec<String> = stalled.iter().map(|id| Digest::of(order(id).as_bytes()).to_string()).collect();
+    let decide = move |call: &Call<'_>| match call.operation {
+        "GET" if digests.iter().any(|digest| call.target.contains(digest)) => Fault::Stalls,
+        "SendMessage" if call.body.contains("unsent-") => Fault::ServerError,
+        _ => Fault::None,
+    };
+    let (proxy, _) = Proxy::start(&wharf.stack.facts().aws_endpoint_url, decide).await;
+    let spool = Spool::new(&wharf.configuration_through(&proxy.url), bucket);
+    let drain = Drain { spool, queue: wharf.queue_through(&proxy), ..wharf.drain() };
+    let error = drain.run(deadline()).await.unwrap_err().to_string();
+    assert!(error.starts_with("the spool still holds 26 deliveries or more; one of them because of: "), "{error}");
+    assert_eq!(wharf.messages(&wharf.stack.facts().queue_url).await, 40);
+    assert_eq!(wharf.spooled().await.len(), 26);
+
+    wharf.drain().run(deadline()).await.unwrap_err();
+    assert_eq!(wharf.messages(&wharf.stack.facts().queue_url).await, 63);
+    // What is none of ours: nobody can send it.
+    assert_eq!(wharf.spooled().await, ["spool/elsewhere", "spool/new/a/bytes", "spool/new/a/large"]);
+}
+
+#[tokio::test]
 async fn a_housekeeper_killed_at_every_step_of_a_drain_loses_nothing_and_nothing_is_done_twice() {
     let wharf = Wharf::start_with_orders("").await;
     // Which call, counted from the start of a run, is its last.
@@ -368,7 +406,7 @@ async fn the_schedule_has_the_spool_drained() {
 
 impl Wharf {
     /// Has an event processed again, whose message nobody has put into the queue yet.
-    async fn replay_order(&self, id: &str) {
+    pub async fn replay_order(&self, id: &str) {
         let (key, record) = records::whole(&self.deployment(), "shop", id).await.unwrap().remove(0);
         let write = record.replayed(&format!("replay of {id} at {}", now().0), now().seconds()).unwrap();
         assert!(matches!(records::write(&self.deployment(), &key, &write).await.unwrap(), Written::Yes));

@@ -14,7 +14,7 @@
 //! | `replay_guard` | `true`: a body that was processed is not processed again under another unsigned id |
 //! | `tolerance_seconds`, `future_tolerance_seconds` | how old a signed timestamp may be, or how far ahead, if not what the provider names |
 //! | `public_url` | the whole address as the sender knows it, where it is signed and is not the one that requests come to |
-//! | `trust_forwarded` | `true`: `X-Forwarded-Proto` and `X-Forwarded-Host` say what that address was; only behind a proxy that sets both |
+//! | `trust_forwarded` | `true`: `X-Forwarded-Proto` and `X-Forwarded-Host` say what that address was; only behind a proxy that sets both. What is no `http` or `https`, or no host, is ignored |
 //! | `verify_token` | Meta: what it repeats in its handshake |
 //! | `webhook_id` | PayPal: its id of the webhook |
 //! | `topics` | SNS: the ARNs of the topics that are let in |
@@ -36,7 +36,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -46,6 +46,7 @@ use crate::limits::{
 use crate::policy::{Deliver, OnInterrupted, Policy, Retry};
 use crate::provider::generic::{self, GENERIC, PARAMETERS, Parameters};
 use crate::provider::{self, Check, IdRating, Provider, Scheme, Setting, Source};
+use crate::signature;
 use crate::terms::{Settings, Terms};
 
 /// The longest name of an endpoint, in bytes: with its prefix it names an SSM parameter and a message group.
@@ -411,13 +412,17 @@ impl Reader<'_> {
         }
         let mut ranges = Vec::new();
         for text in texts {
-            match text.parse::<IpNet>().or_else(|error| text.parse::<IpAddr>().map(IpNet::from).map_err(|_| error)) {
-                Ok(range) => ranges.push(range),
-                Err(_) => {
-                    let problem = "which is no range of addresses: \"192.30.252.0/22\", \"2a0a:a440::/29\"";
-                    self.problem(at, format!("`source_ranges` has {text:?}, {problem}"));
+            let problem = match range(&text) {
+                Ok(range) => {
+                    ranges.push(range);
+                    continue;
                 }
-            }
+                Err(NoRange::Unreadable) => "which is no range of addresses: \"192.30.252.0/22\", \"2a0a:a440::/29\"",
+                Err(NoRange::PartlyMapped) => {
+                    "which begins at an IPv4 address and reaches beyond all of them: write IPv4 ranges as \"10.0.0.0/8\""
+                }
+            };
+            self.problem(at, format!("`source_ranges` has {text:?}, {problem}"));
         }
         Some(ranges)
     }
@@ -534,11 +539,10 @@ impl Reader<'_> {
             if arns.is_empty() {
                 self.problem(at, "`topics` is empty, so that nothing would be let in");
             }
-            for arn in arns.iter().filter(|arn| arn.split(':').count() != 6 || !arn.starts_with("arn:")) {
-                self.problem(
-                    at,
-                    format!("`topics` has {arn:?}, which is not a topic's: \"arn:aws:sns:<region>:<account>:<name>\""),
-                );
+            for arn in arns.iter().filter(|arn| signature::sns::region_of_topic(arn).is_none()) {
+                let problem = "which is not a topic's: \"arn:aws:sns:<region>:<account>:<name>\", with `aws-cn`, `aws-eusc` or \
+                               another partition's name where its region is there";
+                self.problem(at, format!("`topics` has {arn:?}, {problem}"));
             }
             *topics = Some(arns);
         }
@@ -870,6 +874,24 @@ fn nearest_provider(name: &str) -> Option<&'static str> {
     (likeness(nearest) > 0.85).then_some(nearest)
 }
 
+/// Why a text is no range of source addresses.
+enum NoRange {
+    Unreadable,
+    /// `::ffff:10.0.0.0/90`: it would hold all of IPv4, and more that is none.
+    PartlyMapped,
+}
+
+/// A range of source addresses, or a single one. An IPv4 range that is written as IPv6 (RFC 4291, 2.5.5.2) becomes an IPv4
+/// range, because [`Endpoint::may_come_from`] compares addresses in that form: `::ffff:10.0.0.0/104` is `10.0.0.0/8`.
+fn range(text: &str) -> Result<IpNet, NoRange> {
+    let single = || text.parse::<IpAddr>().map(IpNet::from);
+    let range = text.parse::<IpNet>().or_else(|_| single()).map_err(|_| NoRange::Unreadable)?;
+    let IpNet::V6(wide) = range else { return Ok(range) };
+    let Some(mapped) = wide.addr().to_ipv4_mapped() else { return Ok(range) };
+    let prefix = wide.prefix_len().checked_sub(96).ok_or(NoRange::PartlyMapped)?;
+    Ipv4Net::new(mapped, prefix).map(IpNet::V4).map_err(|_| NoRange::Unreadable)
+}
+
 fn is_name(name: &str) -> bool {
     let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     name.len() <= NAME_BYTES_MAX
@@ -1020,7 +1042,7 @@ replay_guard = true
             [
                 (3, "[endpoints.sns] has no `topics`, the ARNs of the topics that are let in: anyone with an AWS account can have SNS sign messages to any address".into()),
                 (6, "`topics` is empty, so that nothing would be let in".into()),
-                (9, "`topics` has \"orders\", which is not a topic's: \"arn:aws:sns:<region>:<account>:<name>\"".into()),
+                (9, "`topics` has \"orders\", which is not a topic's: \"arn:aws:sns:<region>:<account>:<name>\", with `aws-cn`, `aws-eusc` or another partition's name where its region is there".into()),
                 (12, "`verify_token` is empty".into()),
                 (14, "[endpoints.paypal] has no `webhook_id`, the id that PayPal shows for the webhook, which it signs".into()),
                 (17, "`scheme` has no meaning here: GitHub has one only".into()),
@@ -1129,6 +1151,22 @@ replay_guard = true
     }
 
     #[test]
+    fn an_ipv4_range_that_is_written_as_ipv6_lets_in_what_the_ipv4_range_does() {
+        let text = "[endpoints.a]\nprovider = \"github\"\n\
+                    source_ranges = [\"::ffff:10.0.0.0/104\", \"::ffff:203.0.113.7\", \"::ffff:c000:200/120\"]\n\
+                    [endpoints.b]\nprovider = \"github\"\nsource_ranges = [\"::ffff:0:0/96\"]\n";
+        let endpoints = Endpoints::parse(text).unwrap();
+        let lets_in = |name: &str, source: &str| endpoints.get(name).unwrap().may_come_from(source.parse().ok());
+        for source in ["10.0.0.0", "10.255.255.255", "::ffff:10.1.2.3", "203.0.113.7", "192.0.2.0", "192.0.2.255"] {
+            assert!(lets_in("a", source), "{source}");
+        }
+        for source in ["9.255.255.255", "11.0.0.0", "203.0.113.8", "192.0.3.0", "2a0a::1"] {
+            assert!(!lets_in("a", source), "{source}");
+        }
+        assert!(lets_in("b", "0.0.0.0") && lets_in("b", "255.255.255.255") && !lets_in("b", "2a0a::1"));
+    }
+
+    #[test]
     fn a_secret_is_in_the_parameter_store_or_in_secrets_manager() {
         let text = "[endpoints.a]\nprovider = \"github\"\nsecret_store = \"secretsmanager\"\n[endpoints.b]\nprovider = \"github\"\n";
         let endpoints = Endpoints::parse(text).unwrap();
@@ -1161,11 +1199,16 @@ replay_guard = true
             ),
             (
                 "github",
+                "source_ranges = [\"::ffff:10.0.0.0/95\"]",
+                "`source_ranges` has \"::ffff:10.0.0.0/95\", which begins at an IPv4 address and reaches beyond all of them: write IPv4 ranges as \"10.0.0.0/8\"",
+            ),
+            (
+                "github",
                 "secret_store = \"vault\"",
                 "`secret_store` is \"vault\", and must be \"parameterstore\" or \"secretsmanager\"",
             ),
             (
-                "sns\"\ntopics = [\"arn:aws:sns:a:b:c\"]\nsecret_store = \"secretsmanager",
+                "sns\"\ntopics = [\"arn:aws:sns:eu-west-1:123456789012:orders\"]\nsecret_store = \"secretsmanager",
                 "",
                 "`secret_store` has no meaning here: Amazon SNS needs no secret",
             ),

@@ -251,6 +251,9 @@ pub enum Again {
     Never,
     /// When the endpoint's schedule says.
     BySchedule,
+    /// When the schedule says, which goes by all failures, and the attempt does not count: nothing of the event was begun,
+    /// because of us. So it comes again even where the endpoint allows one attempt only, until the delivery is too old.
+    Uncounted,
     /// After this time, of which [`WAIT_SECONDS_MAX`] is the most.
     AfterSeconds(i64),
 }
@@ -405,12 +408,17 @@ impl Record {
         random: u64,
         now: UnixSeconds,
     ) -> (Write, Next) {
+        let counted = |wait| Some(wait).filter(|_| !policy.retry.is_used_up(self.attempt));
         let wait = match failed.again {
             Again::Never => None,
-            Again::BySchedule => Some(policy.retry.wait_seconds(self.attempt, random)),
-            Again::AfterSeconds(seconds) => Some(seconds.clamp(0, WAIT_SECONDS_MAX)),
+            Again::BySchedule => counted(policy.retry.wait_seconds(self.attempt, random)),
+            Again::AfterSeconds(seconds) => counted(seconds.clamp(0, WAIT_SECONDS_MAX)),
+            Again::Uncounted => {
+                let failures = u32::try_from(self.failures.len()).unwrap_or(u32::MAX);
+                Some(policy.retry.wait_seconds(failures.saturating_add(1), random))
+            }
         };
-        let Some(wait) = wait.filter(|_| !policy.retry.is_used_up(self.attempt)) else {
+        let Some(wait) = wait else {
             let reason = Some(failed.reason.as_str());
             let write = self.replaced_by(self.clone().settled(State::Failed, reason, Some(arriving), now));
             return (write, Next::Failed);
@@ -433,6 +441,9 @@ impl Record {
             ..self.clone()
         };
         waiting.remember_failure(&failed.reason, now);
+        if failed.again == Again::Uncounted {
+            waiting.attempt = self.attempt.saturating_sub(1);
+        }
         let next = if stays_in_queue { Next::InQueue { until } } else { Next::InRecord { until } };
         (self.replaced_by(waiting), next)
     }

@@ -15,6 +15,7 @@
 //! | [`judgement`] | is it a question, is it signed, and which event does it bring |
 //! | [`handshake`] | the questions, and their answers |
 //! | [`signature`] | verifying a request, and signing one |
+//! | [`partition`] | which regions and hosts of AWS belong together |
 //! | [`refusal`] | why a request is turned away |
 //! | [`idempotency`] | what makes two deliveries the same event |
 //! | [`delivery`] | one verified arrival of an event |
@@ -38,6 +39,7 @@ pub mod judgement;
 pub mod handshake;
 pub mod signature;
 mod crypto;
+pub mod partition;
 pub mod refusal;
 pub mod idempotency;
 pub mod delivery;

@@ -119,6 +119,9 @@ pub const ALARM_REFUSALS_SECONDS: i64 = 5 * 60;
 pub const ALARM_SILENCE_HOURS_MAX: i64 = 7 * 24;
 /// How long deliveries may lie in the spool before somebody is told, in seconds.
 pub const SPOOL_AGE_SECONDS_MAX: i64 = 15 * 60;
+/// How long the housekeeper takes to read one object of the spool, in seconds. A message has a megabyte at most, which takes S3
+/// a tenth of that; an object that stalls holds up one of those that are read at the same time, and no more.
+pub const SPOOL_READ_SECONDS_MAX: u64 = 2;
 /// How long it waits for what it sent to be claimed before it sends it again, in seconds.
 pub const RESEND_SECONDS: i64 = DAY_SECONDS;
 /// Over how many partitions of the index its records are spread: one takes 1,000 writes a second.
@@ -158,9 +161,13 @@ pub const KEY_FETCH_TIMEOUT_SECONDS: u64 = 2;
 pub const KEY_BYTES_FETCHED_MAX: usize = 64 * 1024;
 /// How long it keeps one, in seconds. A certificate's address changes with it; Plaid's keys expire.
 pub const KEY_TTL_SECONDS: i64 = 60 * 60;
-/// How many it keeps.
+/// How long a key serves that cannot be fetched anew, in seconds.
+pub const KEY_SERVES_SECONDS_MAX: i64 = DAY_SECONDS;
+/// How soon the receiver asks again for a key that it could not fetch anew, or that there was none of, in seconds.
+pub const KEY_RETRY_SECONDS: i64 = 60;
+/// How many it keeps for each endpoint. A sender has a few at a time; SNS has one in each region.
 pub const KEYS_KEPT_MAX: usize = 64;
-/// How many it fetches in a minute: a stranger may name any number of addresses on an allowed host.
+/// How many it fetches for each endpoint in a minute: a stranger may name any number of addresses on an allowed host.
 pub const KEY_FETCHES_PER_MINUTE_MAX: u32 = 30;
 /// How soon the receiver asks again whether an endpoint is open for a sender's own secret, in seconds.
 pub const OPENING_RETRY_SECONDS: i64 = 1;
@@ -236,4 +243,12 @@ const _: () = assert!(
     "sent again before the queue forgets it, and not each minute"
 );
 const _: () = assert!(SECRET_REFRESH_SECONDS < SECRET_TTL_SECONDS, "a mismatch refreshes sooner than age does");
+const _: () = assert!(
+    KEY_RETRY_SECONDS < KEY_TTL_SECONDS && KEY_TTL_SECONDS < KEY_SERVES_SECONDS_MAX,
+    "a key is asked for anew long before it no longer serves"
+);
+const _: () = assert!(
+    SPOOL_READ_SECONDS_MAX as i64 * 4 < HOUSEKEEPER_TIMEOUT_SECONDS,
+    "objects that stall leave a run time for others"
+);
 const _: () = assert!(SECRET_RETRY_SECONDS < SECRET_REFRESH_SECONDS, "nothing at all is worse than an old copy");

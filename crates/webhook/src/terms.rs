@@ -1,6 +1,7 @@
 //! What one endpoint's requests are judged by: its provider's row, and what only its owner knows.
 
 use std::borrow::Cow;
+use std::net::Ipv6Addr;
 
 use http::HeaderValue;
 
@@ -85,7 +86,8 @@ impl Terms {
         }
     }
 
-    /// The address that the sender signed.
+    /// The address that the sender signed. A forwarded scheme or host that is not one counts as absent: then the address is
+    /// the one that the request came to, and no signature is computed over text that a stranger chose.
     pub(crate) fn signed_url<'a>(&'a self, request: &Request<'a>) -> Cow<'a, str> {
         if let Some(url) = &self.settings.public_url {
             return Cow::Borrowed(url);
@@ -94,15 +96,122 @@ impl Terms {
             Once::Value(value) if self.settings.trust_forwarded => HeaderValue::to_str(value).ok(),
             Once::Value(_) | Once::Absent | Once::Empty | Once::Repeated => None,
         };
-        match (forwarded("x-forwarded-proto"), forwarded("x-forwarded-host")) {
+        let scheme = forwarded("x-forwarded-proto").filter(|scheme| ["http", "https"].contains(scheme));
+        match (scheme, forwarded("x-forwarded-host").filter(|host| is_host_and_port(host))) {
             (Some(scheme), Some(host)) => Cow::Owned(format!("{scheme}://{host}{}", path_and_query(request.url))),
             (Some(_) | None, None) | (None, Some(_)) => Cow::Borrowed(request.url),
         }
     }
 }
 
+/// `hooks.example.com`, `203.0.113.7:8443`, `[2001:db8::1]:8443`: a name of DNS or an address, and a port or none.
+fn is_host_and_port(text: &str) -> bool {
+    // The colons of an IPv6 address stand in brackets.
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !text.ends_with(']') => (host, Some(port)),
+        Some(_) | None => (text, None),
+    };
+    let is_port =
+        |port: &str| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0);
+    let is_label_byte = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    let is_label = |label: &str| (1..=LABEL_BYTES_MAX).contains(&label.len()) && label.bytes().all(is_label_byte);
+    let is_host = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => host.len() <= NAME_BYTES_MAX && host.split('.').all(is_label),
+    };
+    is_host && port.is_none_or(is_port)
+}
+
+/// The longest name, and the longest part of one, in bytes (RFC 1035, 2.3.4).
+const NAME_BYTES_MAX: usize = 253;
+const LABEL_BYTES_MAX: usize = 63;
+
 /// What stands behind scheme and host of an address.
 pub(crate) fn path_and_query(url: &str) -> &str {
     let behind_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
     behind_scheme.find(['/', '?']).and_then(|at| behind_scheme.split_at_checked(at)).map_or("", |(_, path)| path)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderName};
+
+    use super::*;
+    use crate::provider;
+
+    #[test]
+    fn a_forwarded_host_is_a_name_or_an_address_with_a_port_or_without() {
+        let longest = format!("{}.example", "a".repeat(63));
+        for host in [
+            "hooks.example.com",
+            "localhost",
+            "a_b.example:8443",
+            "203.0.113.7",
+            "[2001:db8::1]",
+            "[::1]:65535",
+            &longest,
+        ] {
+            assert!(is_host_and_port(host), "{host}");
+        }
+        let too_long = format!("{}.example", "a".repeat(64));
+        for text in [
+            "",
+            "a..b",
+            ".a",
+            "a.",
+            "a b",
+            "a,b",
+            "a/b",
+            "a?b",
+            "a#b",
+            "user@a.example",
+            "a.example:",
+            "a.example:0",
+            "a.example:65536",
+            "a.example:+1",
+            "a.example:1:2",
+            "a.example:port",
+            "::1",
+            "[::1",
+            "[a]",
+            "[::1]x",
+            "é.example",
+            "%61.example",
+            &too_long,
+            &"a.".repeat(127),
+        ] {
+            assert!(!is_host_and_port(text), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_forwarded_address_counts_only_where_scheme_and_host_are_such_and_the_endpoint_trusts_them() {
+        let twilio = provider::find("twilio").unwrap();
+        let url = |trusts: bool, pairs: &[(&str, &str)]| {
+            let mut terms = Terms::new(twilio, *twilio.scheme(None).unwrap());
+            terms.settings.trust_forwarded = trusts;
+            let mut headers = HeaderMap::new();
+            for (name, value) in pairs {
+                headers.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+            }
+            let url = "https://own.example/webhooks/sms?a=1";
+            terms.signed_url(&Request { method: "POST", url, headers: &headers, body: b"" }).into_owned()
+        };
+        let own = "https://own.example/webhooks/sms?a=1";
+        let good = [("x-forwarded-proto", "http"), ("x-forwarded-host", "front.example:8080")];
+        assert_eq!(url(true, &good), "http://front.example:8080/webhooks/sms?a=1");
+        assert_eq!(url(false, &good), own);
+        for bad in [
+            &[("x-forwarded-proto", "http")][..],
+            &[("x-forwarded-host", "front.example")],
+            &[("x-forwarded-proto", "ftp"), ("x-forwarded-host", "front.example")],
+            &[("x-forwarded-proto", "HTTPS"), ("x-forwarded-host", "front.example")],
+            &[("x-forwarded-proto", "https, http"), ("x-forwarded-host", "front.example")],
+            &[("x-forwarded-proto", "https"), ("x-forwarded-host", "front.example/webhooks/other?")],
+            &[("x-forwarded-proto", "https"), ("x-forwarded-host", "front.example, other.example")],
+            &[("x-forwarded-proto", "https"), ("x-forwarded-host", "a"), ("x-forwarded-host", "b")],
+        ] {
+            assert_eq!(url(true, bad), own, "{bad:?}");
+        }
+    }
 }

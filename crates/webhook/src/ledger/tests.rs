@@ -343,6 +343,30 @@ fn an_attempt_that_would_fail_again_or_was_the_last_leaves_the_event_failed_with
 }
 
 #[test]
+fn an_attempt_in_which_nothing_was_begun_does_not_count_and_comes_again_where_one_attempt_is_allowed() {
+    let processing = record(State::Processing);
+    assert_eq!(processing.attempt, 1);
+    let (write, next) = failed(&processing, Again::Uncounted, &attempts(1));
+    assert_eq!(next, Next::InQueue { until: NOW.plus(10) });
+    assert_eq!((write.record.state, write.record.attempt, write.record.interruptions), (State::Waiting, 0, 0));
+    let reason = "timed out".to_owned();
+    assert_eq!(write.record.failures, [Failure { at: NOW, replay: 0, attempt: 1, reason }]);
+    // The next claim makes it the first attempt again, and the waits grow with the failures.
+    let later = NOW.plus(10);
+    let Meeting::Run(claim) = meet(Some(&write.record), &arriving(), &attempts(1), &claimant(), later) else {
+        panic!("it is due");
+    };
+    assert_eq!(claim.record.attempt, 1);
+    let third = Record { failures: vec![write.record.failures[0].clone(); 2], ..claim.record };
+    assert_eq!(failed(&third, Again::Uncounted, &attempts(1)).1, Next::InQueue { until: NOW.plus(40) });
+    // It comes to an end when the delivery is too old.
+    let old = Arriving { received_at: UnixSeconds(NOW.0 - 30 * 86_400), ..arriving() };
+    let failure = failed_attempt(Again::Uncounted);
+    let (write, next) = processing.attempt_failed(&old, &failure, &attempts(1), true, 0, NOW);
+    assert_eq!((next, write.record.state), (Next::Failed, State::Failed));
+}
+
+#[test]
 fn no_attempt_is_planned_for_a_delivery_that_will_be_too_old_unless_a_person_asked_for_it() {
     let next_of = |age_seconds: i64, replay| {
         let old = Arriving { received_at: NOW.plus(-age_seconds), ..arriving() };

@@ -4,8 +4,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Uri;
+use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, SubjectPublicKeyInfoDer};
 use serde::Deserialize;
 use thiserror::Error;
 use webpki::EndEntityCert;
@@ -49,8 +49,8 @@ enum Form {
 /// Why what was fetched is no key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum KeyError {
-    /// Neither a certificate nor a public key in PEM.
-    #[error("it is neither a certificate nor a public key in PEM")]
+    /// No certificate in PEM.
+    #[error("it is not a certificate in PEM")]
     NotPem,
     /// The certificate cannot be read.
     #[error("its certificate is not an X.509 one of version 3")]
@@ -74,7 +74,9 @@ pub fn address(terms: &Terms, request: &Request<'_>) -> Result<Option<KeyAddress
             }
             let url = header(request, name)?.to_str().unwrap_or_default();
             match host_of(url) {
-                Some((_, host)) if hosts.contains(&&*host) => Ok(Some(KeyAddress::Certificate { url: url.to_owned() })),
+                Some((uri, host)) if hosts.contains(&&*host) && is_paypals(&uri) => {
+                    Ok(Some(KeyAddress::Certificate { url: url.to_owned() }))
+                }
                 Some(_) | None => Err(Refusal::KeyElsewhere { address: Quoted::new(url) }),
             }
         }
@@ -82,6 +84,14 @@ pub fn address(terms: &Terms, request: &Request<'_>) -> Result<Option<KeyAddress
         SecretForm::PlaidCredentials => plaid::key_address(terms, request).map(Some),
         SecretForm::Utf8 | SecretForm::Hex | SecretForm::Base64 | SecretForm::StandardWebhooks => Ok(None),
     }
+}
+
+/// The path of PayPal's certificates, as in all of its examples: `/v1/notifications/certs/CERT-360caa42-fca2a594-a5cafa77`. PayPal
+/// is the only sender whose certificate's address is in a header. (developer.paypal.com/api/rest/webhooks/rest, read on 2026-11-27)
+fn is_paypals(uri: &Uri) -> bool {
+    let is_name =
+        |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    uri.path().strip_prefix("/v1/notifications/certs/CERT-").is_some_and(is_name) && uri.query().is_none()
 }
 
 /// An HTTPS address without port, user part or fragment, and its host; `None` for any other.
@@ -96,15 +106,12 @@ pub(super) fn host_of(url: &str) -> Option<(Uri, String)> {
 }
 
 impl FetchedKey {
-    /// Reads a certificate, or a bare public key, in PEM. The certificate's own signature and dates are not judged: that it
-    /// is the sender's follows from where it was fetched.
+    /// Reads a certificate in PEM, and nothing else: a bare public key is not what these senders publish. The certificate's own
+    /// signature and dates are not judged: that it is the sender's follows from where it was fetched.
     ///
     /// # Errors
     /// [`KeyError`]
     pub fn from_pem(pem: &[u8]) -> Result<FetchedKey, KeyError> {
-        if let Ok(key) = SubjectPublicKeyInfoDer::from_pem_slice(pem) {
-            return Ok(FetchedKey(Form::Certified(key.to_vec())));
-        }
         let certificate = CertificateDer::from_pem_slice(pem).map_err(|_| KeyError::NotPem)?;
         let certificate = EndEntityCert::try_from(&certificate).map_err(|_| KeyError::NotX509)?;
         Ok(FetchedKey(Form::Certified(certificate.subject_public_key_info().to_vec())))
@@ -157,6 +164,63 @@ impl FetchedKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_path_of_paypals_certificates_is_fetched() {
+        let paypal = crate::provider::find("paypal").unwrap();
+        let mut terms = Terms::new(paypal, *paypal.scheme(None).unwrap());
+        terms.settings.webhook_id = Some("WH-1".to_owned());
+        let address = |url: &str| {
+            let mut headers = http::HeaderMap::new();
+            for (name, value) in [
+                ("paypal-transmission-id", "t-1"),
+                ("paypal-transmission-time", "2026-11-27T12:00:00Z"),
+                ("paypal-transmission-sig", "AA=="),
+                ("paypal-auth-algo", "SHA256withRSA"),
+                ("paypal-cert-url", url),
+            ] {
+                headers.insert(name, value.parse().unwrap());
+            }
+            address(&terms, &Request { method: "POST", url: "", headers: &headers, body: b"{}" })
+        };
+        for path in ["CERT-1", "CERT-360caa42-fca2a594-a5cafa77"] {
+            let url = format!("https://api.paypal.com/v1/notifications/certs/{path}");
+            assert_eq!(address(&url), Ok(Some(KeyAddress::Certificate { url })));
+        }
+        for path in [
+            "/v1/notifications/certs/CERT-",
+            "/v1/notifications/certs/CERT-1/2",
+            "/v1/notifications/certs/CERT-1?x",
+            "/v1/notifications/certs/CERT-%31",
+            "/v1/notifications/certs/CERT-1.pem",
+            "/v1/notifications/certs/cert-1",
+            "/v1/notifications/certs/../CERT-1",
+            "/v1/notifications/webhooks/CERT-1",
+            "/",
+            "",
+        ] {
+            let url = format!("https://api.paypal.com{path}");
+            assert_eq!(address(&url), Err(Refusal::KeyElsewhere { address: Quoted::new(&url) }), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_is_a_key_and_a_bare_public_key_is_none() {
+        let certificate = include_str!("../../tests/certificate.pem");
+        let key = FetchedKey::from_pem(certificate.as_bytes()).unwrap();
+        assert!(key.certified().is_some_and(|key| key.len() == 294));
+        let bare = format!(
+            "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n",
+            base64::engine::general_purpose::STANDARD.encode(key.certified().unwrap())
+        );
+        for text in [&bare, "", "{}", "-----BEGIN CERTIFICATE-----\n-----END PUBLIC KEY-----\n"] {
+            assert_eq!(FetchedKey::from_pem(text.as_bytes()), Err(KeyError::NotPem), "{text}");
+        }
+        // As some tools write: the key first, and the certificate behind it.
+        assert_eq!(FetchedKey::from_pem(format!("{bare}{certificate}").as_bytes()), Ok(key));
+        let short = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        assert_eq!(FetchedKey::from_pem(short.as_bytes()), Err(KeyError::NotX509));
+    }
 
     #[test]
     fn only_a_plain_https_address_has_a_host() {

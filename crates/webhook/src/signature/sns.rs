@@ -13,6 +13,7 @@ use serde::Deserialize;
 use super::key::{FetchedKey, KeyAddress, host_of};
 use super::{Pieces, Verified, instant, judge_age};
 use crate::clock::UnixSeconds;
+use crate::partition::{self, Partition};
 use crate::provider::{Algorithm, Encoding, TimestampUnit};
 use crate::refusal::{Quoted, Refusal};
 use crate::request::Request;
@@ -68,7 +69,7 @@ struct Message<'a> {
 pub(super) fn key_address(terms: &Terms, request: &Request<'_>) -> Result<KeyAddress, Refusal> {
     let message = Message::read(terms, request)?;
     let url = message.certificate_url.as_ref();
-    let uri = of_sns(terms, &message, url).filter(|uri| uri.path().ends_with(".pem"));
+    let uri = of_sns(terms, &message, url).filter(is_certificate);
     uri.map(|_| KeyAddress::Certificate { url: url.to_owned() })
         .ok_or_else(|| Refusal::KeyElsewhere { address: Quoted::new(url) })
 }
@@ -177,11 +178,75 @@ fn required<'a>(value: Option<Cow<'a, str>>, name: &str) -> Result<Cow<'a, str>,
 /// An address that SNS answers: in the topic's own region where the endpoint names its topics.
 fn of_sns(terms: &Terms, message: &Message<'_>, url: &str) -> Option<Uri> {
     let (uri, host) = host_of(url)?;
-    let region = host.strip_prefix("sns.")?;
-    let region = region.strip_suffix(".amazonaws.com").or(region.strip_suffix(".amazonaws.com.cn"))?;
-    let is_region = region.len() >= 3
-        && region.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-    // arn:aws:sns:<region>:<account>:<name>
-    let is_topics = terms.settings.topics.is_none() || message.topic.split(':').nth(3) == Some(region);
-    (is_region && is_topics).then_some(uri)
+    let region = partition::region_of_host("sns", &host)?;
+    let is_topics = terms.settings.topics.is_none() || region_of_topic(&message.topic) == Some(region);
+    is_topics.then_some(uri)
+}
+
+/// The address of a certificate is `/SimpleNotificationService-` with letters and digits, and `.pem`: those that SNS sends
+/// have had 32 hexadecimal digits. A stranger can name fewer addresses this way.
+fn is_certificate(uri: &Uri) -> bool {
+    let name = uri.path().strip_prefix("/SimpleNotificationService-").and_then(|name| name.strip_suffix(".pem"));
+    let is_name = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    name.is_some_and(is_name) && uri.query().is_none()
+}
+
+/// The region of a topic's ARN, `arn:<partition>:sns:<region>:<account>:<name>`; `None` if it is no such ARN, or the region is
+/// of another partition.
+pub(crate) fn region_of_topic(arn: &str) -> Option<&str> {
+    let parts: Vec<&str> = arn.split(':').collect();
+    let ["arn", partition, "sns", region, account, name] = parts[..] else { return None };
+    let is_account = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
+    let is_regions = Partition::of_region(region).is_some_and(|of_region| of_region.name == partition);
+    (is_account && is_regions && !name.is_empty()).then_some(region)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_certificate_of_sns_is_at_an_address_of_a_certificate() {
+        let is_certificate =
+            |path: &str| is_certificate(&format!("https://sns.eu-west-1.amazonaws.com{path}").parse().unwrap());
+        for path in
+            ["/SimpleNotificationService-a.pem", "/SimpleNotificationService-f3ecfb7224c7233fe7bb5f59f96de52f.pem"]
+        {
+            assert!(is_certificate(path), "{path}");
+        }
+        for path in [
+            "/SimpleNotificationService-.pem",
+            "/SimpleNotificationService-a",
+            "/SimpleNotificationService-a.pem?x",
+            "/SimpleNotificationService-a.pem/b.pem",
+            "/SimpleNotificationService-a%2e.pem",
+            "/SimpleNotificationService-a-b.pem",
+            "/simplenotificationservice-a.pem",
+            "/x/SimpleNotificationService-a.pem",
+            "/x.pem",
+            "/",
+        ] {
+            assert!(!is_certificate(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_topic_is_in_a_region_of_its_partition() {
+        assert_eq!(region_of_topic("arn:aws:sns:eu-west-1:123456789012:orders"), Some("eu-west-1"));
+        assert_eq!(region_of_topic("arn:aws-eusc:sns:eusc-de-east-1:123456789012:orders"), Some("eusc-de-east-1"));
+        assert_eq!(region_of_topic("arn:aws-cn:sns:cn-north-1:123456789012:orders"), Some("cn-north-1"));
+        for arn in [
+            "arn:aws:sns:cn-north-1:123456789012:orders",
+            "arn:aws:sns:eusc-de-east-1:123456789012:orders",
+            "arn:aws-cn:sns:eu-west-1:123456789012:orders",
+            "arn:aws:sqs:eu-west-1:123456789012:orders",
+            "arn:aws:sns:eu-west-1:12345678901:orders",
+            "arn:aws:sns:eu-west-1:123456789012:",
+            "arn:aws:sns:eu-west-1:123456789012:orders:8b2d",
+            "orders",
+            "",
+        ] {
+            assert_eq!(region_of_topic(arn), None, "{arn:?}");
+        }
+    }
 }
