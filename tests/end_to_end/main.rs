@@ -34,6 +34,7 @@ mod effects;
 mod event_bus;
 mod dead_letters;
 mod providers;
+mod conformance;
 mod published_keys;
 mod lambda_events;
 mod operate;
