@@ -558,7 +558,7 @@ mod tests {
             let error = AttemptError::HandlerTimedOut { budget_millis: 1 };
             assert_eq!(hidden_for(Again::AttemptFailed { error, attempt: 1, until: at(10) }, back_at_lease_end), [10]);
         }
-        assert_eq!(hidden_for(Again::LeaseLost, false), []);
+        assert_eq!(hidden_for(Again::LeaseLost, false), Vec::<i32>::new());
         assert_eq!(hidden_for(Again::LeaseLost, true), [185]);
         assert_eq!(hidden_for(Again::EndpointUnknown, true), [185]);
     }

@@ -292,8 +292,9 @@ async fn an_event_of_each_size_makes_the_calls_and_the_lines_that_the_document_o
         assert!(others.is_empty(), "{kib} KiB: the document knows nothing of {others:?}");
         let sqs_units = received[0].body().unwrap().len().div_ceil(SQS_UNIT_BYTES) as f64;
         let writes = seen.iter().filter(|(called, ..)| called == "PutItem");
-        let units: u64 =
-            writes.map(|(operation, body, answer)| units(&Call { number: 0, operation, body }, answer)).sum();
+        let units: u64 = writes
+            .map(|(operation, body, answer)| units(&Call { number: 0, operation, target: "/", body }, answer))
+            .sum();
         let completed = seen.iter().rfind(|(called, ..)| called == "PutItem").unwrap();
         let item: Value = serde_json::from_str(&completed.1).unwrap();
         let measured = [

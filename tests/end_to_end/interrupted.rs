@@ -261,10 +261,13 @@ async fn an_attempt_that_fails_after_its_lease_was_lost_changes_nothing_and_its_
     let wharf = Wharf::start().await;
     let messages = wharf.messages_of(&["o-1"]);
     let (goes_on, is_told) = tokio::sync::watch::channel(false);
-    let late = async move |_: Delivery| -> Result<(), HandlerError> {
-        is_told.clone().wait_for(|told| *told).await?;
-        // If this were written, the event would have failed.
-        Err(HandlerError::permanent("too late"))
+    let late = move |_: Delivery| {
+        let mut is_told = is_told.clone();
+        async move {
+            is_told.wait_for(|told| *told).await?;
+            // If this were written, the event would have failed.
+            Err::<(), _>(HandlerError::permanent("too late"))
+        }
     };
     let next = async {
         wharf.the_lease_ends(&wharf.in_state("o-1", "processing").await).await;
@@ -397,4 +400,16 @@ async fn a_handler_that_panics_before_it_first_waits_hurts_only_its_own_event() 
     assert_eq!(wharf.states(&["o-1", "o-2"]).await, ["waiting", "completed"]);
     let reason = &wharf.records("shop", "o-1").await[0].failures[0].reason;
     assert!(reason.starts_with("the handler panicked: assertion `left != right` failed: a bug"), "{reason}");
+}
+
+#[tokio::test]
+#[ignore = "temporary"]
+async fn temporary_measurement() {
+    let wharf = Wharf::start_with_orders("").await;
+    wharf.order(r#"{"id":"o-1","type":"paid","drill":"crash"}"#).await;
+    wharf.in_state("o-1", "processing").await;
+    let started = std::time::Instant::now();
+    let again = async || wharf.records("shop", "o-1").await.into_iter().find(|record| record.attempt == 2);
+    wharf.until_within(std::time::Duration::from_secs(400), "it comes back", again).await;
+    println!("CAME BACK after {:?}", started.elapsed());
 }

@@ -104,7 +104,9 @@ async fn an_object_is_stored_listed_read_and_deleted_under_a_signature_that_s3_v
     let list = list.await;
     assert!(list.head.starts_with("GET /bucket/?continuation-token=1u%2F%3D%2B&list-type=2&prefix=spool%2F HTTP/1.1"));
     assert!(is_signed_for("s3", &list));
-    let get = sent(async |configuration| Bucket::new(&configuration, "bucket").get(KEY).await).await;
+    let get =
+        sent(async |configuration| Bucket::new(&configuration, "bucket").get(KEY, 100, Duration::from_secs(8)).await)
+            .await;
     assert!(is_signed_for("s3", &get));
     let delete = sent(async |configuration| Bucket::new(&configuration, "bucket").delete(KEY).await).await;
     assert!(delete.head.starts_with("DELETE /bucket/spool/") && is_signed_for("s3", &delete), "{}", delete.head);

@@ -586,6 +586,8 @@ impl World {
 
     /// What was acknowledged is deleted, even if somebody else has it in hand, too; what goes back is hidden until its time.
     fn tell_queue(&mut self, run: usize) {
+        // By the queue's clock, which knows nothing of the worker's.
+        let lease_until = self.runs[run].deadline + LEASE_MARGIN_SECONDS - self.runs[run].ahead;
         for parcel in 0..self.runs[run].parcels.len() {
             let in_hand = &mut self.runs[run].parcels[parcel];
             let message = &mut self.messages[in_hand.message];
@@ -597,9 +599,16 @@ impl World {
                     self.after(seconds, seconds + 2, Happening::Poll);
                 }
                 Stage::Back(_) => {}
-                Stage::Claiming | Stage::Handling(_) | Stage::Writing | Stage::WaitsForTheOthers | Stage::Reported => {
+                // This worker may not live to report it: then it comes back when the lease ends.
+                Stage::WaitsForTheOthers => {
+                    let seconds = (lease_until - self.now).max(1);
+                    if message.receives == in_hand.receives {
+                        message.visible_at = self.now + seconds;
+                        self.after(seconds, seconds + 2, Happening::Poll);
+                    }
                     continue;
                 }
+                Stage::Claiming | Stage::Handling(_) | Stage::Writing | Stage::Reported => continue,
             }
             self.runs[run].parcels[parcel].stage = Stage::Reported;
         }
