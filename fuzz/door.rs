@@ -52,7 +52,7 @@ use wharf_webhook::handshake;
 use wharf_webhook::judgement::{self, Verdict};
 use wharf_webhook::limits::{BODY_BYTES_INLINE_MAX, BODY_BYTES_MAX, HEADER_BYTES_ACCEPTED_MAX};
 use wharf_webhook::message::{self, Carried};
-use wharf_webhook::provider::{Content, Coverage, Place};
+use wharf_webhook::provider::{BodyForm, Content, Coverage, Place};
 use wharf_webhook::refusal::Refusal;
 use wharf_webhook::request::Request;
 use wharf_webhook::signature::signing::{self, Outgoing};
@@ -558,11 +558,12 @@ fn described(data: &[u8]) {
                 && moods == [Mood::Well; 3]
                 && known != Known::OtherSince(0)
                 && endpoint.may_come_from(source.parse().ok())
-                && method == "POST"
+                && endpoint.terms.methods.contains(&method)
                 && size != b'c';
             let content_type = signed.headers.get("content-type").map_or(b"".as_slice(), HeaderValue::as_bytes);
             let says_json = String::from_utf8_lossy(content_type).to_ascii_lowercase().contains("json");
-            assert!(!is_welcome || status == 422 && says_json, "{status} {verdict:?}");
+            let is_judged = says_json || endpoint.terms.scheme.body != BodyForm::Any;
+            assert!(!is_welcome || status == 422 && is_judged, "{status} {verdict:?}");
         }
     }
     for signature in signatures(endpoint, &signed) {

@@ -15,9 +15,17 @@ use crate::harness::{ENDPOINTS, Wharf, record_of, sample, shipped_consumer};
 use crate::lambda::{Door, Lambda};
 use crate::proxy::{Call, Fault, Proxy};
 
+/// An endpoint whose sender sends anything.
+pub const ANYTHING: &str = r#"
+[endpoints.anything]
+provider = "generic"
+signature = { header = "X-Signature" }
+event_id = "header:X-Id"
+"#;
+
 #[tokio::test]
 async fn form_and_non_utf8_bodies_keep_their_exact_bytes() {
-    let wharf = Wharf::start().await;
+    let wharf = Wharf::start_with(ANYTHING, shipped_consumer(), &[]).await;
     let push = sample("github-push.json");
     let cases: [(&str, Option<&str>, &[u8], &str); 9] = [
         ("json", Some("application/json"), &push, "b80208ccf35d987558554fbeaa3c3b7143826cd0d26b0fd355143ca3ad328c0c"),
@@ -61,11 +69,11 @@ async fn form_and_non_utf8_bodies_keep_their_exact_bytes() {
         ("empty", None, b"", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
     ];
     for (id, content_type, body, digest) in cases {
-        let mut pairs = vec![("x-github-delivery", id)];
+        let mut pairs = vec![("x-id", id)];
         pairs.extend(content_type.map(|content_type| ("content-type", content_type)));
-        let answer = wharf.post("github", wharf.signed("github", &pairs, body), body).await;
+        let answer = wharf.post("anything", wharf.signed("anything", &pairs, body), body).await;
         assert_eq!(answer.status, 200, "{id}: {}", answer.body);
-        assert_eq!(wharf.completed("github", id).await.body_sha256, digest, "{id}");
+        assert_eq!(wharf.completed("anything", id).await.body_sha256, digest, "{id}");
     }
 }
 
@@ -84,21 +92,21 @@ async fn a_body_over_192_kib_travels_by_the_bucket_and_lands_as_it_was_signed() 
 
 #[tokio::test]
 async fn ten_bodies_of_five_megabytes_in_one_batch_land_as_they_were_signed() {
-    let wharf = Wharf::start().await;
+    let wharf = Wharf::start_with(ANYTHING, shipped_consumer(), &[]).await;
     wharf.pause().await;
     let mut digests = Vec::new();
     for number in 0..10_u8 {
         // Every byte there is, among them those that no text has.
         let body: Vec<u8> = (0..5_000_000_u32).map(|at| (at.wrapping_mul(31) >> 3) as u8 ^ number).collect();
         let id = format!("large-{number}");
-        let pairs = [("content-type", "application/octet-stream"), ("x-github-delivery", &id)];
-        let answer = wharf.post("github", wharf.signed("github", &pairs, &body), &body).await;
+        let pairs = [("content-type", "application/octet-stream"), ("x-id", &id)];
+        let answer = wharf.post("anything", wharf.signed("anything", &pairs, &body), &body).await;
         assert_eq!(answer.status, 200, "{id}: {}", answer.body);
         digests.push(Digest::of(&body).to_string());
     }
     wharf.resume().await;
     for (number, digest) in digests.iter().enumerate() {
-        let record = wharf.completed("github", &format!("large-{number}")).await;
+        let record = wharf.completed("anything", &format!("large-{number}")).await;
         assert_eq!((record.body_sha256.as_str(), record.attempt), (digest.as_str(), 1));
     }
     assert_eq!(wharf.handled().await, 10);
@@ -116,19 +124,20 @@ fn peak_kib(process_id: u32) -> u64 {
 
 #[tokio::test]
 async fn the_largest_bodies_fit_the_memory_of_receiver_and_consumer() {
-    let wharf = Wharf::start().await;
+    let wharf = Wharf::start_with(ANYTHING, shipped_consumer(), &[]).await;
     wharf.pause().await;
     let aws = &wharf.stack.facts().aws_endpoint_url;
     let door = Door::start(&wharf, "largest", aws, &[]).await;
     for number in 0..10_u8 {
         let body = vec![number; 6 * 1024 * 1024];
-        let answer = door.post("github", &wharf.signed("github", &[], &body), &body).await;
+        let answer =
+            door.post("anything", &wharf.signed("anything", &[("x-id", &number.to_string())], &body), &body).await;
         assert_eq!(answer["statusCode"], 200);
     }
     let receiver = peak_kib(door.lambda.process_id());
     let messages = wharf.receive(60).await;
     assert_eq!(messages.len(), 10, "one batch of all");
-    let consumer = Lambda::start(&wharf, "largest-consumer", &shipped_consumer(), ENDPOINTS, aws, &[]).await;
+    let consumer = Lambda::start(&wharf, "largest-consumer", &shipped_consumer(), ANYTHING, aws, &[]).await;
     let records: Vec<_> = messages.iter().map(record_of).collect();
     let answer = consumer.invoke(&json!({ "Records": records }), 30).await.unwrap();
     assert_eq!(answer["batchItemFailures"], json!([]));

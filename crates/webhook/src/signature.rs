@@ -682,6 +682,19 @@ mod tests {
     }
 
     #[test]
+    fn four_signatures_are_judged_by_public_keys_and_one_more_is_malformed() {
+        let key = "whpk_avjUbEzb1B1bjEYsxO+7G+hX3FMIkmToR2PexBR9b/w=";
+        let stamp = NOW.0.to_string();
+        let judged = |count: usize| {
+            let list = vec!["v1a,AA=="; count].join(" ");
+            let pairs = [("webhook-id", "m1"), ("webhook-timestamp", &stamp), ("webhook-signature", &list)];
+            judged("standardwebhooks", &pairs, BODY, key).unwrap_err()
+        };
+        assert_eq!(judged(4), Refusal::SignatureMismatch { secrets: 1 });
+        assert_eq!(judged(5), Refusal::TooManySignatures { what: "header webhook-signature".into(), max: 4 });
+    }
+
+    #[test]
     fn bytes_that_are_no_text_are_refused_like_any_other() {
         let odd = HeaderValue::from_bytes(b"v1=\xff\xfe,t=\xff").unwrap();
         for provider in crate::provider::PROVIDERS.iter() {
