@@ -36,6 +36,7 @@ mod dead_letters;
 mod providers;
 mod published_keys;
 mod lambda_events;
+mod cargo_lambda;
 mod operate;
 mod secret_command;
 mod doctor;
