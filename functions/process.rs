@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tracing_subscriber::filter::LevelFilter;
 use wharf_webhook::clock::UnixMillis;
+use wharf_webhook::limits::LEASE_MARGIN_SECONDS;
 
 /// The variable that says what is logged; `INFO`, if it says nothing. Lambda's own filter is left open by the template: it
 /// takes a line without a level, as metrics are, for `INFO`.
@@ -40,6 +41,19 @@ pub fn now() -> UnixMillis {
     UnixMillis(i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX))
 }
 
+/// The deadline of an invocation: the stated one, in milliseconds since 1970, or the end of the function's own timeout where
+/// that is implausible. What stands in for Lambda on a developer's machine states no real one: cargo-lambda 1.9.2 says 600000,
+/// which is ten minutes past midnight in 1970.
+///
+/// ```text
+/// now ── plausible ──▶ now + timeout + what two clocks may differ by
+/// ```
+pub fn deadline(stated: u64, timeout_seconds: i64, now: UnixMillis) -> UnixMillis {
+    let stated = i64::try_from(stated).unwrap_or(i64::MAX);
+    let is_plausible = now.0 < stated && stated <= now.0 + (timeout_seconds + LEASE_MARGIN_SECONDS) * 1000;
+    UnixMillis(if is_plausible { stated } else { now.0 + timeout_seconds * 1000 })
+}
+
 /// The id within X-Ray's header: `Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1`.
 pub fn trace_id(header: &str) -> Option<&str> {
     header.split(';').find_map(|part| part.trim().strip_prefix("Root="))
@@ -48,6 +62,20 @@ pub fn trace_id(header: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_deadline_within_the_timeout_counts_and_an_implausible_one_is_the_end_of_the_timeout() {
+        const NOW: UnixMillis = UnixMillis(1_754_000_000_000);
+        let deadline = |stated| deadline(stated, 30, NOW).0;
+        assert_eq!(deadline(1_754_000_000_001), 1_754_000_000_001, "one millisecond is left");
+        assert_eq!(deadline(1_754_000_030_000), 1_754_000_030_000, "all of it is left");
+        assert_eq!(deadline(1_754_000_035_000), 1_754_000_035_000, "by Lambda's clock");
+        assert_eq!(deadline(1_754_000_035_001), 1_754_000_030_000, "no function has so long");
+        assert_eq!(deadline(1_754_000_000_000), 1_754_000_030_000, "it is over");
+        assert_eq!(deadline(600_000), 1_754_000_030_000, "cargo-lambda's");
+        assert_eq!(deadline(0), 1_754_000_030_000);
+        assert_eq!(deadline(u64::MAX), 1_754_000_030_000);
+    }
 
     #[test]
     fn the_trace_id_is_the_root_of_x_rays_header() {

@@ -25,9 +25,9 @@ use std::time::Duration;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use lambda_runtime::{LambdaEvent, service_fn};
-use wharf_webhook::clock::UnixMillis;
 use wharf_webhook::delivery::Delivery;
 use wharf_webhook::ledger::Again;
+use wharf_webhook::limits::CONSUMER_TIMEOUT_SECONDS;
 
 use self::batch::Consumer;
 use self::dead_letter::DeadLetterQueue;
@@ -139,7 +139,7 @@ where
     };
     lambda_runtime::run(service_fn(
         async |event: LambdaEvent<SqsEvent>| -> Result<SqsBatchResponse, lambda_runtime::Error> {
-            let deadline = UnixMillis(i64::try_from(event.context.deadline).unwrap_or(i64::MAX));
+            let deadline = process::deadline(event.context.deadline, CONSUMER_TIMEOUT_SECONDS, now());
             Ok(Box::pin(consumer.process(event.payload, deadline)).await)
         },
     ))

@@ -17,7 +17,7 @@ use std::process::ExitCode;
 
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde::Deserialize;
-use wharf_webhook::clock::UnixMillis;
+use wharf_webhook::limits::HOUSEKEEPER_TIMEOUT_SECONDS;
 
 use self::drain::Drain;
 use self::errands::Errands;
@@ -76,7 +76,7 @@ async fn serve() -> Result<(), lambda_runtime::Error> {
     let errands = Errands { ledger, queue, metrics, now };
     let probe = Probe { parameters: Parameters::new(&configuration), web: Web::new(), public_url, stage, now };
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Invocation>| -> Result<(), lambda_runtime::Error> {
-        let deadline = UnixMillis(i64::try_from(event.context.deadline).unwrap_or(i64::MAX));
+        let deadline = process::deadline(event.context.deadline, HOUSEKEEPER_TIMEOUT_SECONDS, now());
         match event.payload.task {
             Task::Probe => Box::pin(probe.run()).await?,
             Task::Errands => {

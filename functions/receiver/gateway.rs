@@ -1,7 +1,8 @@
 //! The event that API Gateway hands over (payload format 2.0), and the answer that it takes.
 //!
 //! The event is read leniently: a header of odd bytes or an unusual host must cost the sender at most its own request, and
-//! never end in an error of the function.
+//! never end in an error of the function. A member that is `null` is one that is absent: API Gateway leaves out what it has
+//! nothing for, and what stands in for it on a developer's machine writes `null` (cargo-lambda 1.9.2: `rawQueryString`).
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -9,7 +10,7 @@ use std::net::IpAddr;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// What stands before an endpoint's name in its address. The template's route has the same.
 pub const PATH_PREFIX: &str = "/webhooks/";
@@ -19,19 +20,21 @@ pub const PATH_PREFIX: &str = "/webhooks/";
 #[serde(rename_all = "camelCase")]
 pub struct Request {
     /// `/webhooks/github`
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_absent")]
     pub raw_path: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_absent")]
     raw_query_string: String,
-    #[serde(default)]
-    headers: HashMap<String, String>,
+    #[serde(default, deserialize_with = "null_as_absent")]
+    headers: HashMap<String, Option<String>>,
     request_context: RequestContext,
     #[serde(default)]
     body: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_absent")]
     is_base64_encoded: bool,
 }
 
+/// What only API Gateway has. An event without it, its id or its method is no request, and an error of whoever invokes the
+/// function: without the id, different events could pass for one.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RequestContext {
@@ -44,8 +47,12 @@ struct RequestContext {
 struct HttpContext {
     method: String,
     /// Who is at the other end of the connection, which API Gateway knows and no header can change.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_absent")]
     source_ip: String,
+}
+
+fn null_as_absent<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// Why there is no body to verify.
@@ -78,7 +85,7 @@ impl Request {
 
     /// How many bytes its headers and its request line have, about.
     pub fn header_bytes(&self) -> usize {
-        let headers = self.headers.iter().map(|(name, value)| name.len() + value.len());
+        let headers = self.headers.iter().map(|(name, value)| name.len() + value.as_ref().map_or(0, String::len));
         headers.sum::<usize>() + self.raw_path.len() + self.raw_query_string.len()
     }
 
@@ -98,7 +105,7 @@ impl Request {
     pub fn headers(&self) -> HeaderMap {
         let valid = self.headers.iter().filter_map(|(name, value)| {
             let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
-            Some((name, HeaderValue::from_bytes(value.as_bytes()).ok()?))
+            Some((name, HeaderValue::from_bytes(value.as_ref()?.as_bytes()).ok()?))
         });
         valid.collect()
     }
@@ -231,6 +238,65 @@ mod tests {
     fn a_request_without_a_body_has_an_empty_one() {
         assert_eq!(request("").take_body(100), Ok(vec![]));
         assert_eq!(request(r#","body":null"#).take_body(100), Ok(vec![]));
+    }
+
+    #[test]
+    fn a_member_that_is_null_is_one_that_is_absent() {
+        let nulls = r#"{
+            "version": null, "routeKey": null, "rawPath": null, "rawQueryString": null, "cookies": null, "headers": null,
+            "queryStringParameters": null, "pathParameters": null, "stageVariables": null, "body": null,
+            "isBase64Encoded": null,
+            "requestContext": {
+                "accountId": null, "apiId": null, "authentication": null, "authorizer": null, "domainName": null,
+                "domainPrefix": null, "requestId": "A1=", "routeKey": null, "stage": null, "time": null, "timeEpoch": null,
+                "http": { "method": "POST", "path": null, "protocol": null, "sourceIp": null, "userAgent": null }
+            }
+        }"#;
+        let absent = r#"{"requestContext":{"requestId":"A1=","http":{"method":"POST"}}}"#;
+        for text in [nulls, absent] {
+            let mut request: Request = serde_json::from_str(text).unwrap();
+            assert_eq!((request.arrival_id(), request.method()), ("A1=", "POST"));
+            assert_eq!(request.endpoint(), None);
+            assert_eq!(request.url("https://hooks.example.com"), "https://hooks.example.com");
+            assert_eq!(request.source(), None);
+            assert_eq!(request.headers().len(), 0);
+            assert_eq!(request.header_bytes(), 0);
+            assert_eq!(request.take_body(100), Ok(vec![]));
+        }
+    }
+
+    #[test]
+    fn a_header_that_is_null_was_not_sent() {
+        let request = request(r#","headers":{"x-a":null,"x-b":"1"}"#);
+        assert_eq!(request.headers().len(), 1);
+        assert_eq!(request.headers()["x-b"], "1");
+        assert_eq!(request.header_bytes(), 23);
+    }
+
+    #[test]
+    fn what_is_no_request_is_an_error_that_names_what_it_lacks() {
+        let said = |text: &str| serde_json::from_str::<Request>(text).unwrap_err().to_string();
+        assert!(said("{}").starts_with("missing field `requestContext`"));
+        assert!(said(r#"{"requestContext":{"http":{"method":"POST"}}}"#).starts_with("missing field `requestId`"));
+        assert!(said(r#"{"requestContext":{"requestId":"A1=","http":{}}}"#).starts_with("missing field `method`"));
+    }
+
+    /// Written by `cargo lambda watch` 1.9.2 for `curl http://…/lambda-url/receiver/webhooks/github`.
+    #[test]
+    fn the_event_of_cargo_lambda_is_read() {
+        let request: Request = serde_json::from_str(
+            r#"{"type":null,"methodArn":null,"httpMethod":"GET","identitySource":null,"authorizationToken":null,
+            "resource":null,"version":"2.0","routeKey":"$default","rawPath":"/webhooks/github","rawQueryString":null,
+            "headers":{"host":"127.0.0.1:9000","accept":"*/*"},"requestContext":{"routeKey":"$default","accountId":null,
+            "stage":"$default","requestId":"441a0175-29e4-4d74-9679-2c5bc0efc864","apiId":null,"domainName":"localhost",
+            "domainPrefix":"receiver","time":"27/Nov/2026:19:35:44 +0000","timeEpoch":1795808144,"http":{"method":"POST",
+            "path":"/webhooks/github","protocol":"http","sourceIp":"127.0.0.1","userAgent":"cargo-lambda"}},
+            "stageVariables":{},"isBase64Encoded":false}"#,
+        )
+        .unwrap();
+        assert_eq!(request.endpoint(), Some("github"));
+        assert_eq!(request.method(), "POST");
+        assert_eq!(request.url("https://hooks.example.com"), "https://hooks.example.com/webhooks/github");
     }
 
     #[test]

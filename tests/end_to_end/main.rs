@@ -37,6 +37,7 @@ mod providers;
 mod conformance;
 mod published_keys;
 mod lambda_events;
+mod cargo_lambda;
 mod operate;
 mod secret_command;
 mod doctor;

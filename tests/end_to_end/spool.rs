@@ -36,7 +36,7 @@ impl Wharf {
     }
 
     /// Stores an order in the spool, as the receiver does.
-    async fn spool_order(&self, id: &str) {
+    pub async fn spool_order(&self, id: &str) {
         let delivery = self.delivery(id);
         let text = message::encode(&delivery).unwrap();
         self.spool().put(&delivery, text, Duration::from_secs(5)).await.unwrap();

@@ -204,6 +204,16 @@ impl Stack {
                 serde_json::from_str(&text).with_context(|| format!("{name} has no environment: {text}"))?;
             variables.extend(configuration.environment.variables);
         }
+        let facts = self.facts();
+        variables.extend(
+            [
+                ("AWS_ENDPOINT_URL", facts.aws_endpoint_url.as_str()),
+                ("AWS_REGION", &facts.region),
+                ("AWS_ACCESS_KEY_ID", &facts.access_key_id),
+                ("AWS_SECRET_ACCESS_KEY", &facts.secret_access_key),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned())),
+        );
         Ok(variables)
     }
 

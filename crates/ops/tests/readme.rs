@@ -69,3 +69,24 @@ fn every_test_that_the_readme_names_is_there() {
     }
     assert!(count > 20, "{count}");
 }
+
+#[test]
+fn the_packages_that_the_readme_pins_are_the_ones_that_cargo_ops_installs() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = fs::read_to_string(root.join("../../README.md")).unwrap();
+    let installed: Vec<String> = ["cargo_lambda", "sam"]
+        .iter()
+        .flat_map(|name| {
+            let text = fs::read_to_string(root.join(format!("python/{name}.txt"))).unwrap();
+            text.lines().map(|line| line.trim_end_matches(['\\', ' ']).to_owned()).collect::<Vec<_>>()
+        })
+        .collect();
+    let pinned: Vec<&str> = readme
+        .split(|character: char| character.is_whitespace() || "`(),;".contains(character))
+        .filter(|word| word.contains("=="))
+        .collect();
+    assert!(pinned.len() >= 2, "{pinned:?}");
+    for package in pinned {
+        assert!(installed.iter().any(|line| line == package), "{package} is not what crates/ops/python has");
+    }
+}

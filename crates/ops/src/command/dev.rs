@@ -135,17 +135,7 @@ fn function_environment(project: &Project) -> PathBuf {
 
 /// `target/ops/functions.env`: what `cargo lambda watch` needs to run the functions against this stack.
 async fn write_function_environment(project: &Project, stack: &Stack) -> Result<()> {
-    let facts = stack.facts();
-    let mut variables = stack.function_environment().await?;
-    variables.extend(
-        [
-            ("AWS_ENDPOINT_URL", facts.aws_endpoint_url.as_str()),
-            ("AWS_REGION", &facts.region),
-            ("AWS_ACCESS_KEY_ID", &facts.access_key_id),
-            ("AWS_SECRET_ACCESS_KEY", &facts.secret_access_key),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned())),
-    );
+    let variables = stack.function_environment().await?;
     let text: String = variables.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
     let path = function_environment(project);
     fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
