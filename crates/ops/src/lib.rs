@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`project`] | where things are in a checkout |
 //! | [`python`] | Python programs of pinned versions, in the target folder |
+//! | [`node`] | Node's packages of pinned versions, in the target folder |
 //! | [`template`] | the template, expanded as CloudFormation would |
 //! | [`lint`] | the template, judged by linters |
 //! | [`samconfig`] | the stages' parameters |
@@ -24,6 +25,7 @@
 //! | [`samples`] | the bodies in `events/`, signed and ready to be sent |
 //! | [`catalogue`] | what is known of the providers, for people |
 //! | [`vectors`] | conformance cases, judged by the code that the receiver runs |
+//! | [`interop`] | Wharf and the senders' own libraries, crossed |
 //! | [`records`] | the ledger's records |
 //! | [`history`] | what happened to an event |
 //! | [`contents`] | what its sender said: headers and body |
@@ -46,6 +48,7 @@
 
 pub mod project;
 pub mod python;
+pub mod node;
 pub mod template;
 pub mod lint;
 pub mod samconfig;
@@ -66,6 +69,7 @@ pub mod opening;
 pub mod samples;
 pub mod catalogue;
 pub mod vectors;
+pub mod interop;
 pub mod records;
 pub mod history;
 pub mod contents;

@@ -70,6 +70,14 @@ pub const PEER: Requirements = Requirements {
     takes: "ten seconds",
 };
 
+/// For `cargo ops interop`: the senders' own libraries.
+pub const INTEROP: Requirements = Requirements {
+    name: "interop",
+    text: include_str!("../interop/python/requirements.txt"),
+    chosen: &[],
+    takes: "two minutes",
+};
+
 /// The folder of the programs that these requirements bring, installed or not.
 pub fn programs_folder(project: &Project, requirements: Requirements) -> PathBuf {
     project.made("python").join(requirements.name).join("bin")
@@ -129,6 +137,9 @@ pub fn interpreter(project: &Project, requirements: Requirements, progress: &dyn
 impl Requirements {
     /// The packages that the others are there for, with their versions.
     fn packages(self) -> String {
+        if self.chosen.is_empty() {
+            return "the senders' libraries for Python".to_owned();
+        }
         let is_chosen = |line: &&str| line.split("==").next().is_some_and(|name| self.chosen.contains(&name));
         let package = |line: &str| line.trim_end_matches(['\\', ' ']).replace("==", " ");
         self.text.lines().filter(is_chosen).map(package).collect::<Vec<_>>().join(" and ")

@@ -190,6 +190,8 @@ pub struct CaseBody {
     pub event_type: String,
     /// As the case has it.
     pub content_type: String,
+    /// All headers that the case has once, the content type among them.
+    pub headers: Vec<(String, String)>,
     /// Byte for byte.
     pub body: Vec<u8>,
 }
@@ -209,11 +211,13 @@ pub fn first_accepted(folder: &Path, provider: &str) -> Result<Option<CaseBody>>
     });
     let Some(case) = { cases }.find(|case| case.expect.verdict == "accepted") else { return Ok(None) };
     let headers = case.request.headers.iter();
-    let mut content_types = headers.filter(|(name, _)| name.eq_ignore_ascii_case("content-type"));
-    let content_type = content_types.next().and_then(|(_, value)| value.as_str()).unwrap_or("application/json");
+    let headers: Vec<(String, String)> =
+        headers.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect();
+    let content_type = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
     Ok(Some(CaseBody {
         event_type: case.expect.event_type.unwrap_or_else(|| "sample".to_owned()),
-        content_type: content_type.to_owned(),
+        content_type: content_type.map_or("application/json", |(_, value)| value).to_owned(),
+        headers,
         body: STANDARD.decode(&case.request.body_base64).with_context(|| format!("the body of {}", case.name))?,
     }))
 }

@@ -83,6 +83,13 @@ fn an_endpoint_that_does_not_exist_is_answered_with_those_that_do() {
     assert!(error.starts_with("error: endpoints.toml has no endpoint \"no-such-endpoint\"; it has "), "{error}");
 }
 
+#[test]
+fn a_provider_that_cannot_be_crossed_is_told_why_before_anything_is_installed() {
+    let told = |provider: &str| error(&ops_without_a_stack(&["interop", "--provider", provider]));
+    assert_eq!(told("okta"), "error: there is no library to cross okta with: `@okta/okta-sdk-nodejs` does not verify\n");
+    assert_eq!(told("nobody"), "error: there is no provider \"nobody\": `cargo ops providers` lists them\n");
+}
+
 /// What it says with a folder in which no local stack is up.
 fn ops_without_a_stack(arguments: &[&str]) -> Output {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ops-without-a-stack");
@@ -119,7 +126,7 @@ fn without_a_local_stack_every_operators_command_says_how_to_start_one() {
 
 #[test]
 fn what_a_command_cannot_mean_is_said_before_anything_is_asked_for() {
-    let cases: [(&[&str], &str); 14] = [
+    let cases: [(&[&str], &str); 15] = [
         (&["failed", "--profile", "mine"], "--stage <STAGE>"),
         (&["status", "--region", "eu-central-1"], "--stage <STAGE>"),
         (&["failed", "--since", "yesterday"], "it must be a time ago as in 30m, 2h or 3d, or an instant"),
@@ -131,6 +138,7 @@ fn what_a_command_cannot_mean_is_said_before_anything_is_asked_for() {
         (&["replay", "--since", "2h"], "--all-failed"),
         (&["redrive", "--rate", "0"], "0 is not in 1..=1000"),
         (&["inspect", "github", "d-1", "--json", "--body", "-"], "cannot be used with"),
+        (&["interop", "--provider", "stripe", "--write"], "cannot be used with"),
         (&["secret", "add"], "<ENDPOINT>"),
         (&["secret", "add", "github", "my-secret"], "unexpected argument"),
         (&["secret", "set", "github", "--secret", "my-secret"], "unexpected argument"),

@@ -1,6 +1,5 @@
 //! The same job as others would write it (`benches/peers`): built, installed, and made ready to be measured in turns with ours.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -11,6 +10,7 @@ use super::figures::Case;
 use super::functions::{function, lambda_variables};
 use super::subject::Subject;
 use super::work::{ID, IsRight, has_no_failures, is_accepted};
+use crate::node::{copied, npm};
 use crate::project::Project;
 use crate::python;
 
@@ -94,13 +94,8 @@ fn node(project: &Project, progress: &dyn Fn(&str)) -> Result<(Vec<PathBuf>, Pat
     let bundle = folder.join("dist/handler.mjs");
     if is_new || !bundle.is_file() {
         progress("installing the AWS SDK for JavaScript, and esbuild, which makes one file of it");
-        let npm = |arguments: &[&str]| {
-            let mut npm = Command::new("npm");
-            npm.args(arguments).current_dir(&folder);
-            succeed(&mut npm, "the peer in JavaScript cannot be made: it needs Node 20 and npm, and the npm registry")
-        };
-        npm(&["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"])?;
-        npm(&["run", "build", "--silent"])?;
+        npm(&folder, &["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"])?;
+        npm(&folder, &["run", "build", "--silent"])?;
     }
     Ok((vec!["node".into(), folder.join("runtime.mjs"), bundle], folder))
 }
@@ -111,22 +106,6 @@ fn python(project: &Project, progress: &dyn Fn(&str)) -> Result<(Vec<PathBuf>, P
     let folder = project.made("peers/python");
     copied(project, "benches/peers/python", &["handler.py"], &folder)?;
     Ok((vec![interpreter, "-m".into(), "awslambdaric".into(), "handler.handler".into()], folder))
-}
-
-/// Copies files of the checkout, and says whether one of them is not as it was.
-fn copied(project: &Project, from: &str, files: &[&str], to: &Path) -> Result<bool> {
-    fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
-    let mut is_new = false;
-    for name in files {
-        let (source, copy) = (project.path(from).join(name), to.join(name));
-        let content = fs::read(&source).with_context(|| format!("cannot read {}", source.display()))?;
-        if fs::read(&copy).is_ok_and(|old| old == content) {
-            continue;
-        }
-        is_new = true;
-        fs::write(&copy, content).with_context(|| format!("cannot write {}", copy.display()))?;
-    }
-    Ok(is_new)
 }
 
 fn succeed(command: &mut Command, problem: &str) -> Result<()> {

@@ -32,6 +32,7 @@ mod open;
 mod providers;
 mod check;
 mod vectors;
+mod interop;
 mod alarms;
 mod audit;
 mod bench;
@@ -85,6 +86,8 @@ enum Command {
     Check(check::Arguments),
     /// Judges every conformance case of a folder by the code that the receiver runs
     Vectors(vectors::Arguments),
+    /// Crosses Wharf with the senders' own libraries: each verifies what the other signs
+    Interop(interop::Arguments),
     /// Writes the alarms that endpoints.toml asks for into infra/endpoint-alarms.yaml
     #[command(after_help = "\
 Examples:
@@ -132,6 +135,7 @@ async fn main() -> ExitCode {
             Command::Providers(arguments) => providers::run(&arguments),
             Command::Check(arguments) => check::run(&project, &arguments),
             Command::Vectors(arguments) => vectors::run(&arguments),
+            Command::Interop(arguments) => interop::run(&project, &arguments),
             Command::Alarms => alarms::run(&project),
             Command::Audit(arguments) => audit::run(&project, &arguments),
             Command::Bench(arguments) => bench::run(&project, &arguments),

@@ -88,7 +88,7 @@ pub async fn run(project: &Project, arguments: &Arguments) -> Result<()> {
     };
     let sample = match &arguments.body {
         Some(path) => {
-            let mut sample = Sample::read(path)?;
+            let mut sample = Sample::read(project, endpoint.terms.provider.name, path)?;
             if let Some(event) = &arguments.event {
                 sample.event.clone_from(event);
             }
