@@ -55,7 +55,7 @@ pub struct Disagreement {
 #[serde(untagged)]
 enum Entry {
     Sequence(Sequence),
-    Case(Case),
+    Case(Box<Case>),
 }
 
 /// Requests to one endpoint, and which of them bring the same event.
@@ -160,7 +160,7 @@ pub fn judge_folder(folder: &Path) -> Result<Report> {
         report.files.insert(path.file_stem().unwrap_or_default().to_string_lossy().into_owned());
         for entry in read(&path)? {
             let case = match entry {
-                Entry::Case(case) => case,
+                Entry::Case(case) => *case,
                 Entry::Sequence(sequence) => {
                     report.sequences += 1;
                     report.disagreements.extend(sequence.judge());
@@ -206,7 +206,7 @@ pub fn first_accepted(folder: &Path, provider: &str) -> Result<Option<CaseBody>>
         return Ok(None);
     }
     let cases = read(&path)?.into_iter().filter_map(|entry| match entry {
-        Entry::Case(case) => Some(case),
+        Entry::Case(case) => Some(*case),
         Entry::Sequence(_) => None,
     });
     let Some(case) = { cases }.find(|case| case.expect.verdict == "accepted") else { return Ok(None) };

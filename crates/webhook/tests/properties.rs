@@ -130,7 +130,7 @@ fn key(terms: &Terms, secrets: &Secrets, outgoing: &Outgoing, now: UnixMillis) -
         Request { method: &outgoing.method, url: &outgoing.url, headers: &outgoing.headers, body: &outgoing.body };
     match judge(terms, secrets, None, &request, now.seconds()) {
         Ok(Verdict::Event(event)) => event.key("this arrival").to_string(),
-        other => panic!("{}: {other:?}", terms.provider.name),
+        other => unreachable!("{}: {other:?}", terms.provider.name),
     }
 }
 
@@ -330,7 +330,11 @@ proptest! {
                                 outgoing.headers.insert(*name, varying.parse().unwrap());
                             }
                         }
-                        other => panic!("{other} cannot vary"),
+                        Source::EncodedHeader(_)
+                        | Source::MemberBeside(_)
+                        | Source::Form(_)
+                        | Source::FormJson(..)
+                        | Source::Query(_) => unreachable!("{source} cannot vary"),
                     }
                 }
                 sign(&terms, &secrets, outgoing, at).unwrap()

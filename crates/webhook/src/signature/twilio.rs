@@ -10,12 +10,16 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Pieces, Verified, header, header_name, header_signature};
 use crate::idempotency::Digest;
-use crate::provider::Encoding;
-use crate::refusal::Refusal;
+use crate::provider::{Algorithm, Encoding, Scheme};
+use crate::refusal::{Quoted, Refusal};
 use crate::request::{Once, Request, has_escapes, query_of, unescaped};
 use crate::secret::{Secret, Secrets};
 use crate::terms::Terms;
 
+/// The header that names the hash where a shared key signs and not the account's token; what is signed is the same. It is not
+/// signed itself, and chooses between two HMACs under the endpoint's own secrets and no more.
+/// (twilio.com/docs/usage/webhooks/webhook-shared-keys, September 2026)
+const SETTINGS: &str = "x-twilio-webhooks-signature-settings";
 /// The query parameter with the digest of a body that is no form.
 const BODY_DIGEST: &str = "bodySHA256";
 
@@ -31,11 +35,12 @@ pub(super) fn verify(terms: &Terms, secrets: &Secrets, request: &Request<'_>) ->
         (url, Some(digest))
     };
     let fields = fields(request);
+    let algorithm = algorithm(scheme, request)?;
     let signatures = [header_signature(request, name, scheme.encoding)?];
     // The address as it is nearly always fits; the others are only made if it does not.
     let found = |url: &str| {
         let content = content(url, &fields);
-        secrets.iter().position(|secret| content.fits(scheme.algorithm, secret, &signatures))
+        secrets.iter().position(|secret| content.fits(algorithm, secret, &signatures))
     };
     let secret_index = found(&url)
         .or_else(|| found(&with_port(&url, Port::Left)))
@@ -52,7 +57,27 @@ pub(super) fn sign(terms: &Terms, secret: &Secret, request: &Request<'_>) -> Res
     let url = terms.signed_url(request);
     let url = if covers_as_form(request) { url } else { with_body_digest(url, request)?.0 };
     let content = content(&url, &fields(request));
-    Ok(content.signed_with(terms.scheme.algorithm, secret).pop().unwrap_or_default())
+    Ok(content.signed_with(algorithm(&terms.scheme, request)?, secret).pop().unwrap_or_default())
+}
+
+/// The algorithm that a request is signed with: the row's, unless its settings name another.
+fn algorithm(scheme: &Scheme, request: &Request<'_>) -> Result<Algorithm, Refusal> {
+    let settings = match request.header(SETTINGS) {
+        Once::Value(value) => value.to_str().unwrap_or_default(),
+        Once::Absent | Once::Empty => return Ok(scheme.algorithm),
+        Once::Repeated => return Err(Refusal::Repeated { what: format!("header {SETTINGS}") }),
+    };
+    let named = settings.split(',').find_map(|item| item.trim().strip_prefix("algorithm=")).map(str::trim);
+    match named {
+        None | Some("") => Ok(scheme.algorithm),
+        Some(name) if name.eq_ignore_ascii_case("HMAC_SHA1") => Ok(Algorithm::HmacSha1),
+        Some(name) if name.eq_ignore_ascii_case("HMAC_SHA256") => Ok(Algorithm::HmacSha256),
+        Some(_) => Err(Refusal::UnknownVersion {
+            header: SETTINGS.to_owned(),
+            found: Quoted::new(settings),
+            expected: "HMAC_SHA1 or HMAC_SHA256",
+        }),
+    }
 }
 
 /// The address with the digest of a body that is no form.
