@@ -74,6 +74,16 @@ enum Known {
     Nothing,
 }
 
+/// What a sender answers.
+enum Fetched {
+    /// This key.
+    Key(FetchedKey),
+    /// There is none.
+    Absent,
+    /// Neither: a redirect, or what is no key. Another answer may come the next time.
+    SomethingElse,
+}
+
 /// Why there is no answer from the sender. The request may be genuine: it should come again.
 #[derive(Debug, Error)]
 pub enum SenderUnavailable {
@@ -121,17 +131,19 @@ impl KeyStore {
             Known::Nothing => None,
         };
         // Nobody else waits meanwhile for what is at hand.
-        match (self.fetch(address, secrets).await, old) {
-            (Ok(key), _) => {
-                self.known.lock().await.entry(endpoint.to_owned()).or_default().note(address, key.clone(), now);
-                Ok(key)
-            }
+        let key = match (self.fetch(address, secrets).await, old) {
+            (Ok(Fetched::Key(key)), _) => Some(key),
+            (Ok(Fetched::Absent), _) => None,
+            // Of what was said in passing nothing is remembered.
+            (Ok(Fetched::SomethingElse), old) => return Ok(old),
             (Err(unavailable), Some(key)) => {
                 tracing::warn!(endpoint, "the key that was fetched before serves on: {unavailable}");
-                Ok(Some(key))
+                return Ok(Some(key));
             }
-            (Err(unavailable), None) => Err(unavailable),
-        }
+            (Err(unavailable), None) => return Err(unavailable),
+        };
+        self.known.lock().await.entry(endpoint.to_owned()).or_default().note(address, key.clone(), now);
+        Ok(key)
     }
 
     /// Fetches an address to confirm a subscription. Returns whether it was answered with success.
@@ -143,11 +155,16 @@ impl KeyStore {
         Ok(status.is_success())
     }
 
-    async fn fetch(&self, address: &KeyAddress, secrets: &Secrets) -> Result<Option<FetchedKey>, SenderUnavailable> {
+    async fn fetch(&self, address: &KeyAddress, secrets: &Secrets) -> Result<Fetched, SenderUnavailable> {
         match address {
             KeyAddress::Certificate { url } => {
                 let (status, body) = self.call(Method::GET, url, None, "a certificate").await?;
-                Ok(if status == StatusCode::OK { usable(FetchedKey::from_pem(&body), url) } else { None })
+                Ok(match status {
+                    StatusCode::OK => fetched(FetchedKey::from_pem(&body), url),
+                    // The last is S3's answer to whom it tells nothing.
+                    StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::FORBIDDEN => Fetched::Absent,
+                    _ => Fetched::SomethingElse,
+                })
             }
             KeyAddress::Plaid { key_id, sandbox } => {
                 #[derive(Deserialize, Default)]
@@ -164,10 +181,10 @@ impl KeyStore {
                 let answer: Answer<'_> = serde_json::from_slice(&body).unwrap_or_default();
                 match (answer.key, answer.error_code) {
                     (Some(key), _) if status == StatusCode::OK => {
-                        Ok(usable(FetchedKey::from_jwk(key.get().as_bytes()), key_id))
+                        Ok(fetched(FetchedKey::from_jwk(key.get().as_bytes()), key_id))
                     }
                     // Whoever wrote the request made the key's id up.
-                    (None, Some(UNKNOWN_KEY)) => Ok(None),
+                    (None, Some(UNKNOWN_KEY)) => Ok(Fetched::Absent),
                     // Else the fault is likely ours: credentials that are wrong, or another account's.
                     (_, code) => {
                         let cause = format!("it answered {status} {}", code.unwrap_or_default());
@@ -261,8 +278,14 @@ fn digest(address: &KeyAddress) -> Digest {
     }
 }
 
-fn usable<E: std::fmt::Display>(key: Result<FetchedKey, E>, address: &str) -> Option<FetchedKey> {
-    key.inspect_err(|error| tracing::warn!("what is at {address:?} is no key: {error}")).ok()
+fn fetched<E: std::fmt::Display>(key: Result<FetchedKey, E>, address: &str) -> Fetched {
+    match key {
+        Ok(key) => Fetched::Key(key),
+        Err(error) => {
+            tracing::warn!("what is at {address:?} is no key: {error}");
+            Fetched::SomethingElse
+        }
+    }
 }
 
 fn unreachable_with(url: &str, what: &'static str, cause: String) -> SenderUnavailable {
