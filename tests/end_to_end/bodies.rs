@@ -124,10 +124,11 @@ fn peak_kib(process_id: u32) -> u64 {
 
 #[tokio::test]
 async fn the_largest_bodies_fit_the_memory_of_receiver_and_consumer() {
-    let wharf = Wharf::start_with(ANYTHING, shipped_consumer(), &[]).await;
+    let endpoints = format!("{ENDPOINTS}{ANYTHING}");
+    let wharf = Wharf::start_with(&endpoints, shipped_consumer(), &[]).await;
     wharf.pause().await;
     let aws = &wharf.stack.facts().aws_endpoint_url;
-    let door = Door::start(&wharf, "largest", aws, &[]).await;
+    let door = Door::start_with(&wharf, "largest", ANYTHING, aws, &[]).await;
     for number in 0..10_u8 {
         let body = vec![number; 6 * 1024 * 1024];
         let answer =
@@ -137,7 +138,7 @@ async fn the_largest_bodies_fit_the_memory_of_receiver_and_consumer() {
     let receiver = peak_kib(door.lambda.process_id());
     let messages = wharf.receive(60).await;
     assert_eq!(messages.len(), 10, "one batch of all");
-    let consumer = Lambda::start(&wharf, "largest-consumer", &shipped_consumer(), ANYTHING, aws, &[]).await;
+    let consumer = Lambda::start(&wharf, "largest-consumer", &shipped_consumer(), &endpoints, aws, &[]).await;
     let records: Vec<_> = messages.iter().map(record_of).collect();
     let answer = consumer.invoke(&json!({ "Records": records }), 30).await.unwrap();
     assert_eq!(answer["batchItemFailures"], json!([]));

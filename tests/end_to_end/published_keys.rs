@@ -322,23 +322,29 @@ async fn plaid_is_asked_for_its_key_with_the_endpoints_credentials() {
     };
     let (proxy, mut asked) = play(issuer, host).await;
     let receiver = start_receiver(&wharf, "plaid", ENDPOINTS, &proxy, &trusted).await;
-    let token = |kid: &str, body: &str| {
+    let token_of = |kid: &str, body: &str, seconds_ago: i64| {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, body.as_bytes());
         let digest: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
         let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let header = part(json!({ "alg": "ES256", "kid": kid, "typ": "JWT" }));
-        let signed = format!("{header}.{}", part(json!({ "iat": now().seconds().0, "request_body_sha256": digest })));
+        let signed = format!(
+            "{header}.{}",
+            part(json!({ "iat": now().seconds().0 - seconds_ago, "request_body_sha256": digest }))
+        );
         let signature = key.sign(&random, signed.as_bytes()).unwrap();
         format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref()))
     };
+    let token = |kid: &str, body: &str| token_of(kid, body, 0);
     let body = r#"{"webhook_code":"SYNC_UPDATES_AVAILABLE","item_id":"i"}"#;
     let post = async |token: String, body: &str| {
         let headers = json!({ "content-type": "application/json", "plaid-verification": token });
         receiver.post("plaid", headers, body).await["statusCode"].clone()
     };
+    let first = token_of("k-1", body, 60);
+    assert_eq!(post(first.clone(), body).await, 200);
+    // Plaid says the same when the same happens again, with a token of that time: that is another event. The very token is not.
     assert_eq!(post(token("k-1", body), body).await, 200);
-    // The same again is another event: Plaid says the same when the same happens again.
-    assert_eq!(post(token("k-1", body), body).await, 200);
+    assert_eq!(post(first, body).await, 200);
     assert_eq!(post(token("k-1", body), "{}").await, 400);
     assert_eq!(post(token("made-up", body), body).await, 400);
     assert_eq!(
