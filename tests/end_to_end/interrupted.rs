@@ -401,15 +401,3 @@ async fn a_handler_that_panics_before_it_first_waits_hurts_only_its_own_event() 
     let reason = &wharf.records("shop", "o-1").await[0].failures[0].reason;
     assert!(reason.starts_with("the handler panicked: assertion `left != right` failed: a bug"), "{reason}");
 }
-
-#[tokio::test]
-#[ignore = "temporary"]
-async fn temporary_measurement() {
-    let wharf = Wharf::start_with_orders("").await;
-    wharf.order(r#"{"id":"o-1","type":"paid","drill":"crash"}"#).await;
-    wharf.in_state("o-1", "processing").await;
-    let started = std::time::Instant::now();
-    let again = async || wharf.records("shop", "o-1").await.into_iter().find(|record| record.attempt == 2);
-    wharf.until_within(std::time::Duration::from_secs(400), "it comes back", again).await;
-    println!("CAME BACK after {:?}", started.elapsed());
-}
