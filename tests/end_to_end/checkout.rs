@@ -10,7 +10,7 @@ use wharf_ops::package::{self, FUNCTIONS};
 use wharf_ops::project::Project;
 use wharf_ops::{endpoint_alarms, python};
 
-use crate::harness::receiver;
+use crate::harness::{receiver, scratch};
 
 /// What tools of AWS would have from the machine that the tests run on.
 const FOREIGN: [&str; 3] = ["AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_CA_BUNDLE"];
@@ -24,11 +24,16 @@ pub struct Checkout {
 impl Checkout {
     /// One that accepts these endpoints, and deploys the stage `local` with these parameters, to the AWS that answers there.
     pub fn new(name: &str, endpoints: &str, parameters: &str, endpoint_url: &str) -> Checkout {
-        let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+        let root = scratch().join(format!("{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&root);
-        fs::create_dir_all(root.join("infra")).unwrap();
-        let own = Path::new(env!("CARGO_MANIFEST_DIR"));
-        fs::copy(own.join("infra/template.yaml"), root.join("infra/template.yaml")).unwrap();
+        for folder in ["infra", "src"] {
+            fs::create_dir_all(root.join(folder)).unwrap();
+        }
+        // By this it is known for a checkout.
+        fs::write(root.join("Cargo.toml"), "[workspace]\n[package]\nname = \"wharf\"\nversion = \"0.0.0\"\n").unwrap();
+        fs::write(root.join("src/lib.rs"), "").unwrap();
+        let own = Project::find().unwrap();
+        fs::copy(own.path("infra/template.yaml"), root.join("infra/template.yaml")).unwrap();
         fs::write(root.join("endpoints.toml"), endpoints).unwrap();
         let checkout = Checkout { root, endpoint_url: endpoint_url.to_owned() };
         let alarms = endpoint_alarms::template(&checkout.project().endpoints().unwrap());
@@ -90,7 +95,6 @@ impl Checkout {
             command.env_remove(name);
         }
         command
-            .env("WHARF_CHECKOUT", &self.root)
             .env("WHARF_OPS_FOLDER", self.project().made(""))
             .env("AWS_CONFIG_FILE", self.path("no-config"))
             .env("AWS_SHARED_CREDENTIALS_FILE", self.path("no-credentials"))

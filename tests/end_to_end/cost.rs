@@ -2,7 +2,6 @@
 //! `docs/cost.md` multiplies by a price.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
@@ -10,6 +9,7 @@ use wharf::Delivery;
 use wharf::consumer::batch::Consumer;
 use wharf::consumer::{Effects, HandlerError};
 use wharf::ledger::Ledger;
+use wharf_ops::project::Project;
 use wharf_webhook::clock::UnixMillis;
 use wharf_webhook::message;
 
@@ -245,7 +245,7 @@ impl Calls {
 
 /// A row of a table of `docs/cost.md`: what it counts, and the count in each column.
 fn counted_in_the_document(first_column: &str) -> BTreeMap<String, Vec<f64>> {
-    let document = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/cost.md")).unwrap();
+    let document = std::fs::read_to_string(Project::find().unwrap().path("docs/cost.md")).unwrap();
     let head = format!("| {first_column} |");
     let rows = document.lines().skip_while(|line| !line.starts_with(&head)).skip(2);
     rows.take_while(|line| line.starts_with('|'))

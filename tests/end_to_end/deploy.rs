@@ -157,7 +157,7 @@ async fn what_no_deployment_mends_is_said_before_the_build_with_what_does() {
     let as_ci = ["--execution-role", "arn:aws:iam::000000000000:role/execution", "--bucket", "artifacts"];
     let said = checkout.ops(&[&arguments[..], &as_ci].concat());
     assert!(said.succeeded, "{}\n{}", said.text, emulator.last_words());
-    said.has(" --role-arn arn:aws:iam::000000000000:role/execution --no-resolve-s3 --s3-bucket artifacts");
+    said.has(" --role-arn arn:aws:iam::000000000000:role/execution --no-resolve-s3 --s3-bucket artifacts --s3-prefix wharf-local");
     said.has("local is deployed. It has no probe (Probe=off)");
     let uploaded = s3.list_objects_v2().bucket("artifacts").send().await.unwrap();
     assert!(uploaded.contents().len() >= 4, "three zips and two templates: {uploaded:?}");

@@ -533,19 +533,31 @@ pub fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
 
 /// A body of `events/`.
 pub fn sample(name: &str) -> Vec<u8> {
-    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("events").join(name)).unwrap()
+    std::fs::read(Project::find().unwrap().path("events").join(name)).unwrap()
+}
+
+/// A program as it was built for this run. Its path is compiled in, too, and that is another checkout's where this one is a copy.
+fn built(name: &str) -> PathBuf {
+    std::env::var_os(format!("CARGO_BIN_EXE_{name}")).unwrap().into()
+}
+
+/// Where tests write, in this checkout's target folder.
+pub fn scratch() -> PathBuf {
+    let folder = Project::find().unwrap().made("tests");
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
 }
 
 pub fn receiver() -> PathBuf {
-    env!("CARGO_BIN_EXE_receiver").into()
+    built("receiver")
 }
 
 pub fn housekeeper() -> PathBuf {
-    env!("CARGO_BIN_EXE_housekeeper").into()
+    built("housekeeper")
 }
 
 pub fn shipped_consumer() -> PathBuf {
-    env!("CARGO_BIN_EXE_consumer").into()
+    built("consumer")
 }
 
 /// The consumer of `examples/orders.rs`, whose handler can be made to fail. `cargo test --test` does not build examples,

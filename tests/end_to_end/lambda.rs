@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 
-use crate::harness::{ENDPOINTS, Wharf, now, receiver};
+use crate::harness::{ENDPOINTS, Wharf, now, receiver, scratch};
 
 /// How often it is looked whether the process is still there.
 const GLANCE: Duration = Duration::from_millis(10);
@@ -77,7 +77,7 @@ impl Lambda {
     ) -> Lambda {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let facts = wharf.stack.facts();
-        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let folder = scratch().join(name);
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("endpoints.toml"), endpoints).unwrap();
         let log = folder.join("log");

@@ -20,7 +20,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use wharf_ops::log_tail::Function;
 
-use crate::harness::{Wharf, now, receiver, shipped_consumer};
+use crate::harness::{Wharf, now, receiver, scratch, shipped_consumer};
 use crate::lambda::{HttpRequest, Lambda};
 
 const TOPIC: &str = "arn:aws:sns:eu-central-1:123456789012:orders";
@@ -120,7 +120,7 @@ fn authority(name: &str) -> (Issuer<'static, KeyPair>, PathBuf) {
     let mut params = CertificateParams::new(vec![]).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().unwrap();
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.pem"));
+    let path = scratch().join(format!("{name}.pem"));
     std::fs::write(&path, params.self_signed(&key).unwrap().pem()).unwrap();
     (Issuer::new(params, key), path)
 }

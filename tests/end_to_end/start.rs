@@ -6,7 +6,7 @@ use std::process::Command;
 
 use wharf_ops::project::Project;
 
-use crate::harness::{housekeeper, receiver, shipped_consumer};
+use crate::harness::{housekeeper, receiver, scratch, shipped_consumer};
 
 /// What a function says that is started with nothing but this folder as its code's.
 fn last_words(binary: PathBuf, code: &std::path::Path) -> String {
@@ -25,7 +25,7 @@ fn the_endpoints_of_this_deployment_are_valid() {
 
 #[test]
 fn the_receiver_says_all_that_is_missing_in_one_message() {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("missing");
+    let folder = scratch().join("missing");
     fs::create_dir_all(&folder).unwrap();
     let message = last_words(receiver(), &folder);
     assert!(
@@ -41,7 +41,7 @@ fn the_receiver_says_all_that_is_missing_in_one_message() {
 
 #[test]
 fn the_receiver_says_all_that_is_wrong_with_its_endpoints() {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("wrong");
+    let folder = scratch().join("wrong");
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("endpoints.toml"), "[endpoints.a]\nprovider = \"x\"\n[endpoints.b]\n").unwrap();
     let message = last_words(receiver(), &folder);
@@ -51,7 +51,7 @@ fn the_receiver_says_all_that_is_wrong_with_its_endpoints() {
 
 #[test]
 fn roots_that_cannot_be_believed_are_said_and_nothing_is_believed_instead() {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("roots");
+    let folder = scratch().join("roots");
     fs::create_dir_all(&folder).unwrap();
     let said = |name: &str, content: Option<&str>| {
         let path = folder.join(name);

@@ -22,6 +22,18 @@ impl Template {
         })
     }
 
+    /// What lets GitHub deploy. SAM changes nothing of it.
+    pub fn github() -> &'static Template {
+        static READ: OnceLock<Template> = OnceLock::new();
+        READ.get_or_init(|| {
+            let project = Project::find().unwrap();
+            let text = std::fs::read_to_string(project.path(template::GITHUB_PATH)).unwrap();
+            let given = [("Repository", "owner/name"), ("Stage", "production")];
+            let parameters = given.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+            Template(template::expand_text(&project, &text, &parameters, &|step| println!("{step}")).unwrap())
+        })
+    }
+
     /// The same, but for one change.
     pub fn changed(&self, change: &Change) -> Template {
         let mut value = self.0.clone();

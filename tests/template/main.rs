@@ -1,4 +1,4 @@
-//! What no linter knows of `infra/template.yaml`, asserted on what CloudFormation makes of it.
+//! What no linter knows of `infra/template.yaml`, and of `infra/github-oidc.yaml`, asserted on what CloudFormation makes of them.
 //!
 //! The local stack ignores much of this (permissions, retention, throttling), so these rules are all that holds it. Each rule
 //! says with which changes it is broken, and is shown to notice them.
@@ -27,11 +27,14 @@ mod storage;
 mod door;
 mod roll_out;
 mod dashboard;
+mod github;
 
 use expanded::{Template, reference};
 
 /// What must hold, and changes that break it.
 pub struct Rule {
+    /// The template that it is about.
+    pub of: fn() -> &'static Template,
     /// The rule, as a sentence.
     pub name: &'static str,
     /// Panics where it does not hold.
@@ -48,12 +51,14 @@ pub enum Change {
     Remove(&'static str),
 }
 
-/// A rule as a test of its own, and the list of all rules of a module.
+/// A rule as a test of its own, and the list of all rules of a module: of what CloudFormation makes of the template for production,
+/// or of another template.
 #[macro_export]
 macro_rules! rules {
-    ($($(#[doc = $doc:literal])* fn $name:ident($template:ident) $body:block broken by [$($change:expr),+ $(,)?])+) => {
+    (of $of:path; $($(#[doc = $doc:literal])* fn $name:ident($template:ident) $body:block broken by [$($change:expr),+ $(,)?])+) => {
         /// The rules of this module.
         pub const RULES: &[$crate::Rule] = &[$($crate::Rule {
+            of: $of,
             name: stringify!($name),
             holds: $name,
             broken_by: { use $crate::Change::*; &[$($change),+] },
@@ -61,9 +66,10 @@ macro_rules! rules {
         $($(#[doc = $doc])* fn $name($template: &$crate::Template) $body)+
         #[cfg(test)]
         mod tests {
-            $(#[test] fn $name() { super::$name($crate::Template::production()) })+
+            $(#[test] fn $name() { super::$name($of()) })+
         }
     };
+    ($($rule:tt)+) => { $crate::rules! { of $crate::Template::production; $($rule)+ } };
 }
 
 #[test]
@@ -77,6 +83,7 @@ fn every_rule_notices_the_changes_that_break_it() {
         door::RULES,
         roll_out::RULES,
         dashboard::RULES,
+        github::RULES,
     ];
     let hook = panic::take_hook();
     let here = thread::current().id();
@@ -91,7 +98,7 @@ fn every_rule_notices_the_changes_that_break_it() {
     for rule in all.into_iter().flatten() {
         for change in rule.broken_by {
             count += 1;
-            let changed = Template::production().changed(change);
+            let changed = (rule.of)().changed(change);
             if panic::catch_unwind(panic::AssertUnwindSafe(|| (rule.holds)(&changed))).is_ok() {
                 let (Change::Set(place, _) | Change::Remove(place)) = change;
                 unnoticed.push(format!("{} does not notice {place}", rule.name));

@@ -165,6 +165,11 @@ rules! {
         ];
         assert_eq!(template.of_type("AWS::IAM::Role").len(), services.len());
         for (role, service) in services {
+            // These act for whoever asks them to: so it must be somebody of this account.
+            if service != "lambda" {
+                let condition = &template.properties(role)["AssumeRolePolicyDocument"]["Statement"][0]["Condition"];
+                assert_eq!(*condition, json!({ "StringEquals": { "aws:SourceAccount": reference("AWS::AccountId") } }), "{role}");
+            }
             let statements = template.properties(role)["AssumeRolePolicyDocument"]["Statement"].as_array().unwrap();
             assert_eq!(statements.len(), 1, "{role}");
             let principal = json!({ "Service": format!("{service}.amazonaws.com") });
@@ -172,6 +177,22 @@ rules! {
         }
     } broken by [
         Set("/Resources/ReceiverRole/Properties/AssumeRolePolicyDocument/Statement/0/Principal", r#"{"AWS": "*"}"#),
+        Remove("/Resources/RollOutRole/Properties/AssumeRolePolicyDocument/Statement/0/Condition"),
+        Remove("/Resources/HousekeeperScheduleRole/Properties/AssumeRolePolicyDocument/Statement/0/Condition"),
+    ]
+
+    /// By this permission S3 tells "missing" from "denied" too, and then takes the key that was asked for as the prefix.
+    fn each_function_lists_no_more_of_the_bucket_than_it_reads(template) {
+        for (role, prefix) in [("ConsumerRole", "bodies/*"), ("HousekeeperRole", "spool/*")] {
+            let statements = template.properties(role)["Policies"][0]["PolicyDocument"]["Statement"].as_array().unwrap();
+            let lists: Vec<_> = statements.iter().filter(|statement| statement["Action"] == "s3:ListBucket").collect();
+            assert_eq!(lists.len(), 1, "{role}");
+            assert_eq!(lists[0]["Condition"], json!({ "StringLike": { "s3:prefix": prefix } }), "{role}");
+        }
+        assert!(permissions(template, "ReceiverRole").iter().all(|(action, _)| action != "s3:ListBucket"));
+    } broken by [
+        Remove("/Resources/ConsumerRole/Properties/Policies/0/PolicyDocument/Statement/5/Condition"),
+        Set("/Resources/HousekeeperRole/Properties/Policies/0/PolicyDocument/Statement/4/Condition/StringLike/s3:prefix", r#""*""#),
     ]
 
     fn a_function_can_create_what_was_offered_or_the_probes_secret_and_change_no_parameter(template) {
@@ -200,15 +221,19 @@ rules! {
             denies(statement);
             assert_eq!((&statement["Action"], &statement["Resource"]), (&json!("sqs:*"), &arn(name)));
         }
-        let policy = template.properties("BodiesPolicy");
-        assert_eq!(policy["Bucket"], reference("Bodies"));
-        let statement = &policy["PolicyDocument"]["Statement"][0];
-        denies(statement);
-        assert_eq!((&statement["Action"], &statement["Resource"]), (&json!("s3:*"), &json!([arn("Bodies"), sub("${Bodies.Arn}/*")])));
+        for (name, _) in template.of_type("AWS::S3::Bucket") {
+            let policies = template.of_type("AWS::S3::BucketPolicy");
+            let policy = policies.iter().find(|(_, policy)| policy["Bucket"] == reference(name)).unwrap().1;
+            let statement = &policy["PolicyDocument"]["Statement"][0];
+            denies(statement);
+            let all = json!([arn(name), sub(&format!("${{{name}.Arn}}/*"))]);
+            assert_eq!((&statement["Action"], &statement["Resource"]), (&json!("s3:*"), &all));
+        }
     } broken by [
         Set("/Resources/DeliveryQueuePolicy/Properties/PolicyDocument/Statement/0/Effect", r#""Allow""#),
         Set("/Resources/DeadLetterQueuePolicy/Properties/Queues/0/Ref", r#""DeliveryQueue""#),
         Set("/Resources/BodiesPolicy/Properties/PolicyDocument/Statement/0/Condition/Bool/aws:SecureTransport", r#""true""#),
         Remove("/Resources/BodiesPolicy/Properties/PolicyDocument/Statement/0/Resource/1"),
+        Remove("/Resources/BodiesLogPolicy/Properties/PolicyDocument/Statement/0"),
     ]
 }

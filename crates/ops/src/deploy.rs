@@ -243,7 +243,8 @@ fn sam_deploy(options: &Options, region: &str, parameters: &BTreeMap<String, Str
         step = step.arguments(["--role-arn", role]);
     }
     if let Some(bucket) = &options.bucket {
-        step = step.arguments(["--no-resolve-s3", "--s3-bucket", bucket]);
+        // The prefix under which alone GitHub's role may look and write.
+        step = step.arguments(["--no-resolve-s3", "--s3-bucket", bucket, "--s3-prefix", &stack_name(&options.stage)]);
     }
     if !options.parameters.is_empty() {
         // What is given replaces all that samconfig.toml has.

@@ -11,7 +11,7 @@ use aws_credential_types::Credentials;
 use aws_types::SdkConfig;
 
 use crate::project::Project;
-use crate::{aws, python};
+use crate::{aws, private_file, python};
 
 /// How long it may take to start.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -195,7 +195,8 @@ fn make_run_folder(project: &Project, port: u16) -> Result<(PathBuf, File)> {
         }
     }
     let folder = all.join(format!("{port}-{}", std::process::id()));
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    // Its log may quote what a function was given.
+    private_file::make_folder(&folder)?;
     let path = folder.join("lock");
     let lock = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
     lock.lock().with_context(|| format!("cannot lock {}", path.display()))?;

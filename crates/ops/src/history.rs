@@ -3,6 +3,8 @@
 use wharf_webhook::clock::UnixSeconds;
 use wharf_webhook::ledger::{Record, State};
 
+use crate::terminal::one_line;
+
 /// Something that happened to an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Happening {
@@ -46,12 +48,6 @@ pub fn history(record: &Record) -> Vec<Happening> {
 
 fn at(at: UnixSeconds, what: String) -> Happening {
     Happening { at: Some(at), what }
-}
-
-/// A text that a handler wrote, on one line and without what a terminal would act on.
-pub fn one_line(text: &str) -> String {
-    let words: Vec<_> = text.split_whitespace().collect();
-    words.join(" ").chars().filter(|character| !character.is_control()).collect()
 }
 
 #[cfg(test)]
@@ -143,6 +139,10 @@ pub(crate) mod tests {
 
     #[test]
     fn a_reason_is_one_line_that_no_terminal_acts_on() {
-        assert_eq!(one_line("no\n  such\torder\u{1b}[31m"), "no such order[31m");
+        let failures = vec![failure(1_754_000_010, 0, 1, "no\n  such\torder\u{1b}[31m")];
+        assert_eq!(
+            lines(&Record { failures, replay: 0, ..failed() })[1],
+            r"2025-07-31T22:13:30Z attempt 1 failed: no such order\u{1b}[31m"
+        );
     }
 }

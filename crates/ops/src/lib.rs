@@ -3,6 +3,8 @@
 //! | module | what it does |
 //! | --- | --- |
 //! | [`project`] | where things are in a checkout |
+//! | [`private_file`] | files that only this user may read |
+//! | [`terminal`] | text that others wrote, made safe for a terminal |
 //! | [`python`] | Python programs of pinned versions, in the target folder |
 //! | [`node`] | Node's packages of pinned versions, in the target folder |
 //! | [`template`] | the template, expanded as CloudFormation would |
@@ -47,6 +49,8 @@
 //! Nothing here is linked into a function, and functions are used as processes only.
 
 pub mod project;
+pub mod private_file;
+pub mod terminal;
 pub mod python;
 pub mod node;
 pub mod template;

@@ -12,7 +12,7 @@ use serde_json::Value;
 use wharf_webhook::clock::UnixMillis;
 
 use crate::deployment::Deployment;
-use crate::history::one_line;
+use crate::terminal::one_line;
 
 /// How far back lines are asked for again, in milliseconds: they come in another order than they are written, the first ones
 /// of a new log stream late, and seen ones are passed over.
@@ -253,7 +253,7 @@ mod tests {
     fn of_other_lines_only_warnings_are_told_and_no_terminal_acts_on_what_a_sender_wrote() {
         assert_eq!(told(json!({ "level": "INFO", "message": "started" })), None);
         assert_eq!(told(json!({ "level": "WARN", "message": "slow" })).unwrap(), "22:13:20.250  slow");
-        let id = json!({ "outcome": "accepted", "endpoint": "shop", "event_id": "o\u{1b}[2J\n1" });
-        assert_eq!(told(id).unwrap(), "22:13:20.250  shop       accepted       o[2J 1");
+        let id = json!({ "outcome": "accepted", "endpoint": "shop", "event_id": "o\u{1b}[2J\n1\u{202e}" });
+        assert_eq!(told(id).unwrap(), r"22:13:20.250  shop       accepted       o\u{1b}[2J 1\u{202e}");
     }
 }

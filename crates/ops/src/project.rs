@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use toml::de::DeTable;
 use wharf_webhook::endpoints::Endpoints;
 
 /// A checkout of Wharf, or of a project made from it.
@@ -17,24 +18,39 @@ pub struct Project {
 /// Leads what `cargo ops` makes elsewhere than to `target/ops`, so that a test leaves a running local stack's facts alone.
 const FOLDER_VARIABLE: &str = "WHARF_OPS_FOLDER";
 
-/// Leads to another checkout than the one that this program was built in.
-const CHECKOUT_VARIABLE: &str = "WHARF_CHECKOUT";
+/// What cargo goes by.
+const MANIFEST: &str = "Cargo.toml";
+
+/// The package that a checkout's own Cargo.toml describes; `cargo lambda build` names it too.
+const PACKAGE: &str = "wharf";
 
 impl Project {
-    /// The checkout that this program was built in, or the one that `WHARF_CHECKOUT` names.
+    /// The checkout that the current directory is in, as cargo finds its own. Never the one that this program was built in: a
+    /// checkout is copied and moved with its target folder, and a program that then goes back reads and changes another one.
     ///
     /// # Errors
-    /// If cargo cannot describe it.
+    /// If the current directory is in none, or cargo cannot describe it.
     pub fn find() -> Result<Project> {
-        let made = std::env::var_os(FOLDER_VARIABLE).map(PathBuf::from);
-        if let Some(root) = std::env::var_os(CHECKOUT_VARIABLE).map(PathBuf::from) {
-            let made = made.unwrap_or_else(|| root.join("target/ops"));
-            return Ok(Project::at(root, made));
-        }
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.toml");
+        let here = std::env::current_dir().context("cannot tell the current directory: it may have been removed")?;
+        Project::around(&here)
+    }
+
+    /// The checkout that this folder is in.
+    ///
+    /// # Errors
+    /// If it is in none, or cargo cannot describe it.
+    pub fn around(folder: &Path) -> Result<Project> {
+        let root = folder.ancestors().find(|folder| is_checkout(folder)).with_context(|| {
+            format!(
+                "cannot find a checkout of Wharf: neither {} nor a folder above it has the Cargo.toml of the package \
+                 {PACKAGE}. Change into a checkout, then run this again",
+                folder.display()
+            )
+        })?;
         let output = Command::new(cargo())
             .args(["metadata", "--format-version", "1", "--no-deps", "--offline", "--manifest-path"])
-            .arg(&manifest)
+            .arg(root.join(MANIFEST))
+            .current_dir(root)
             .output()
             .context("cannot run `cargo metadata`: cargo must be on the PATH")?;
         if !output.status.success() {
@@ -42,18 +58,20 @@ impl Project {
         }
         let metadata: serde_json::Value =
             serde_json::from_slice(&output.stdout).context("`cargo metadata` printed no JSON")?;
-        let folder = |name: &str| -> Result<PathBuf> {
-            let folder = metadata.get(name).and_then(serde_json::Value::as_str);
-            Ok(PathBuf::from(folder.with_context(|| format!("`cargo metadata` printed no {name}"))?))
-        };
-        let target = folder("target_directory")?;
-        let made = made.unwrap_or_else(|| target.join("ops"));
-        Ok(Project { root: folder("workspace_root")?, target, made })
+        let target = metadata.get("target_directory").and_then(serde_json::Value::as_str);
+        let target = PathBuf::from(target.context("`cargo metadata` printed no target_directory")?);
+        let made = std::env::var_os(FOLDER_VARIABLE).map_or_else(|| target.join("ops"), PathBuf::from);
+        Ok(Project { root: root.to_owned(), target, made })
     }
 
     /// The checkout in this folder; what `cargo ops` makes is where `made` says.
     pub fn at(root: PathBuf, made: PathBuf) -> Project {
         Project { target: root.join("target"), root, made }
+    }
+
+    /// The checkout's folder.
+    pub fn root(&self) -> &Path {
+        &self.root
     }
 
     /// A file or folder of the checkout.
@@ -106,7 +124,40 @@ impl Project {
     }
 }
 
+/// Whether a folder is the root of a checkout: not one of the packages within, nor another project around it.
+fn is_checkout(folder: &Path) -> bool {
+    let Ok(text) = std::fs::read_to_string(folder.join(MANIFEST)) else { return false };
+    let Ok(manifest) = DeTable::parse(&text) else { return false };
+    let manifest = manifest.get_ref();
+    let package =
+        manifest.get("package").and_then(|package| package.get_ref().as_table()?.get("name")?.get_ref().as_str());
+    package == Some(PACKAGE) && manifest.contains_key("workspace")
+}
+
 /// The cargo that runs us, if one does.
 fn cargo() -> std::ffi::OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_checkout_is_the_nearest_one_around_a_folder_whatever_else_is_a_package_there() {
+        let own = Project::find().unwrap();
+        assert!(own.path("crates/ops/src/project.rs").is_file());
+        for folder in ["", "docs", "crates/ops/src", "fuzz", "benches/peers/rust"] {
+            assert_eq!(Project::around(&own.path(folder)).unwrap().root, own.root, "{folder}");
+        }
+    }
+
+    #[test]
+    fn outside_of_a_checkout_it_is_said_what_to_do() {
+        assert_eq!(
+            Project::around(Path::new("/nowhere")).unwrap_err().to_string(),
+            "cannot find a checkout of Wharf: neither /nowhere nor a folder above it has the Cargo.toml of the package wharf. \
+             Change into a checkout, then run this again"
+        );
+    }
 }

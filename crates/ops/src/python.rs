@@ -78,6 +78,9 @@ pub const INTEROP: Requirements = Requirements {
     takes: "two minutes",
 };
 
+/// The file that says that a virtual environment is complete.
+const INSTALLED: &str = "installed.txt";
+
 /// The folder of the programs that these requirements bring, installed or not.
 pub fn programs_folder(project: &Project, requirements: Requirements) -> PathBuf {
     project.made("python").join(requirements.name).join("bin")
@@ -100,8 +103,8 @@ pub fn programs(project: &Project, requirements: Requirements, progress: &dyn Fn
 pub fn interpreter(project: &Project, requirements: Requirements, progress: &dyn Fn(&str)) -> Result<PathBuf> {
     let folder = project.made("python").join(requirements.name);
     let interpreter = folder.join("bin/python");
-    let complete = folder.join("installed.txt");
-    let is_complete = || fs::read_to_string(&complete).is_ok_and(|installed| installed == requirements.text);
+    let complete = folder.join(INSTALLED);
+    let is_complete = || is_installed(&folder, requirements);
     if is_complete() {
         return Ok(interpreter);
     }
@@ -130,8 +133,21 @@ pub fn interpreter(project: &Project, requirements: Requirements, progress: &dyn
     .with_context(|| {
         format!("cannot install {} with pip: the Python package index must be reachable", list.display())
     })?;
-    fs::write(&complete, requirements.text).with_context(|| format!("cannot write {}", complete.display()))?;
+    fs::write(&complete, mark(&folder, requirements))
+        .with_context(|| format!("cannot write {}", complete.display()))?;
     Ok(interpreter)
+}
+
+/// Whether a virtual environment is complete, and was made where it is.
+fn is_installed(folder: &Path, requirements: Requirements) -> bool {
+    fs::read_to_string(folder.join(INSTALLED)).is_ok_and(|installed| installed == mark(folder, requirements))
+}
+
+/// What says that a virtual environment is complete. It names the folder, for the programs in it do too: in a copy they
+/// start the interpreter and the packages of the original.
+fn mark(folder: &Path, requirements: Requirements) -> String {
+    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    format!("{}\n{}", folder.display(), requirements.text)
 }
 
 impl Requirements {
@@ -170,4 +186,25 @@ fn run(command: &mut Command) -> Result<()> {
         bail!("{program}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_virtual_environment_that_was_copied_from_elsewhere_is_not_taken_for_complete() {
+        let all = std::env::temp_dir().join(format!("wharf-python-{}", std::process::id()));
+        let (original, copy) = (all.join("original"), all.join("copy"));
+        for folder in [&original, &copy] {
+            fs::create_dir_all(folder).unwrap();
+        }
+        assert!(!is_installed(&original, AUDIT));
+        fs::write(original.join(INSTALLED), mark(&original, AUDIT)).unwrap();
+        fs::copy(original.join(INSTALLED), copy.join(INSTALLED)).unwrap();
+        assert!(is_installed(&original, AUDIT));
+        assert!(!is_installed(&copy, AUDIT));
+        assert!(!is_installed(&original, LINT));
+        fs::remove_dir_all(&all).unwrap();
+    }
 }

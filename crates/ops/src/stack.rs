@@ -16,6 +16,7 @@ use crate::deployment::stack_name;
 use crate::emulator::{ACCESS_KEY_ID, Emulator, Port, REGION, SECRET_ACCESS_KEY, configuration};
 use crate::endpoint_alarms;
 use crate::package;
+use crate::private_file;
 use crate::project::Project;
 use crate::secret_store::{self, Place};
 use crate::secrets::generated;
@@ -62,6 +63,8 @@ pub struct Stack {
 /// How to reach a local stack: `target/ops/stack.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
+    /// The checkout that it runs. A copy of that has these facts too, and is not to act on the stack of another.
+    pub checkout: PathBuf,
     /// Where every service of AWS answers.
     pub aws_endpoint_url: String,
     /// The region that its resources are in.
@@ -128,6 +131,7 @@ impl Stack {
         let api_url = format!("{}/_aws/execute-api/{}/$default", emulator.url(), output("ApiId")?);
         let public_url = output("ApiUrl")?;
         let facts = Facts {
+            checkout: project.root().to_owned(),
             aws_endpoint_url: emulator.url(),
             region: REGION.to_owned(),
             access_key_id: ACCESS_KEY_ID.to_owned(),
@@ -237,7 +241,18 @@ impl Facts {
         let path = Facts::path(project);
         let text = fs::read_to_string(&path)
             .context("no local stack is up: start one with `cargo ops dev`, in another terminal")?;
-        serde_json::from_str(&text).with_context(|| format!("{} is not what `cargo ops dev` writes", path.display()))
+        let facts: Facts = serde_json::from_str(&text).with_context(|| {
+            format!("{} is not what this release's `cargo ops dev` writes: start that anew", path.display())
+        })?;
+        if facts.checkout != project.root() {
+            bail!(
+                "no local stack of this checkout is up: {} is of {}, from which it was copied or moved. Start one with `cargo ops \
+                 dev`, in another terminal",
+                path.display(),
+                facts.checkout.display()
+            );
+        }
+        Ok(facts)
     }
 
     /// Writes them for `cargo ops` in another terminal. Only this user may read them: they hold secrets.
@@ -245,18 +260,8 @@ impl Facts {
     /// # Errors
     /// If the file cannot be written.
     pub fn write(&self, project: &Project) -> Result<()> {
-        use std::io::Write;
-        use std::os::unix::fs::OpenOptionsExt;
-        let path = Facts::path(project);
-        let _ = fs::remove_file(&path);
         let text = serde_json::to_string_pretty(self).context("facts are JSON")?;
-        let mut file = fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)
-            .with_context(|| format!("cannot write {}", path.display()))?;
-        writeln!(file, "{text}").with_context(|| format!("cannot write {}", path.display()))
+        private_file::write(&Facts::path(project), &format!("{text}\n"))
     }
 
     /// For any client of its services.

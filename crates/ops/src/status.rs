@@ -17,9 +17,9 @@ use wharf_webhook::metrics::Metric;
 use crate::consumption::{self, consumption};
 use crate::deployment::{Deployment, stack, stack_name};
 use crate::failed::{GivenUp, Selection, list};
-use crate::history::one_line;
 use crate::measured::{MINUTE, Points, Query, measured};
 use crate::secrets::{self, EndpointSecrets};
+use crate::terminal::one_line;
 
 /// How finely a day is counted, in seconds: a day of minutes would be more than one answer of CloudWatch holds.
 const FIVE_MINUTES: i32 = 300;

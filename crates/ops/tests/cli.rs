@@ -5,7 +5,7 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -17,8 +17,13 @@ use wharf_ops::stack::Facts;
 use wharf_webhook::clock::UnixMillis;
 use wharf_webhook::metrics::{Metric, Report, Reporter};
 
+/// `cargo ops` as it was built for this run. Its path is compiled in, too, and that is another checkout's where this one is a copy.
+fn wharf_ops() -> Command {
+    Command::new(std::env::var_os("CARGO_BIN_EXE_wharf-ops").unwrap())
+}
+
 fn ops(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_wharf-ops")).args(arguments).output().unwrap()
+    wharf_ops().args(arguments).output().unwrap()
 }
 
 fn error(output: &Output) -> String {
@@ -62,9 +67,9 @@ fn a_taken_port_is_said_before_anything_is_built_or_started() {
 #[test]
 fn a_missing_python_is_said_with_what_to_install_before_anything_is_built() {
     // A target folder without the emulator, and a PATH with cargo and nothing else.
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("without-python");
+    let target = Project::find().unwrap().made("tests").join("without-python");
     let cargo = Path::new(env!("CARGO"));
-    let output = Command::new(env!("CARGO_BIN_EXE_wharf-ops"))
+    let output = wharf_ops()
         .args(["dev", "--once", "--port", "0"])
         .env("CARGO_TARGET_DIR", &target)
         .env("CARGO", cargo)
@@ -95,8 +100,8 @@ fn a_provider_that_cannot_be_crossed_is_told_why_before_anything_is_installed() 
 
 /// What it says with a folder in which no local stack is up.
 fn ops_without_a_stack(arguments: &[&str]) -> Output {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ops-without-a-stack");
-    Command::new(env!("CARGO_BIN_EXE_wharf-ops")).args(arguments).env("WHARF_OPS_FOLDER", folder).output().unwrap()
+    let folder = Project::find().unwrap().made("tests").join("ops-without-a-stack");
+    wharf_ops().args(arguments).env("WHARF_OPS_FOLDER", folder).output().unwrap()
 }
 
 #[test]
@@ -154,6 +159,9 @@ fn what_a_command_cannot_mean_is_said_before_anything_is_asked_for() {
     }
 }
 
+/// GitHub's, from a file, as whoever wants another than a generated one gives it.
+const GIVEN_SECRET: &str = "It's a = Secret";
+
 /// `cargo ops dev` of this test, ended with it.
 struct Dev {
     child: Child,
@@ -163,15 +171,18 @@ struct Dev {
 impl Dev {
     fn start(name: &str) -> Dev {
         // A folder of its own, so that the local stack of whoever runs the tests is left alone.
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("ops-{name}"));
+        let folder = Project::find().unwrap().made("tests").join(format!("ops-{name}"));
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
         let installed = Project::find().unwrap().made("python");
         fs::create_dir_all(&installed).unwrap();
         symlink(installed, folder.join("python")).unwrap();
         let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
-        let child = Command::new(env!("CARGO_BIN_EXE_wharf-ops"))
-            .args(["dev", "--port", &port.to_string()])
+        let secrets = folder.join("secrets.txt");
+        fs::write(&secrets, format!("github={GIVEN_SECRET}\n")).unwrap();
+        let child = wharf_ops()
+            .args(["dev", "--port", &port.to_string(), "--secrets"])
+            .arg(&secrets)
             .env("WHARF_OPS_FOLDER", &folder)
             .stdout(File::create(folder.join("output.txt")).unwrap())
             .spawn()
@@ -218,6 +229,7 @@ fn dev_tells_how_to_reach_its_stack_shows_what_arrives_and_ctrl_c_stops_all_that
             "api_url",
             "aws_endpoint_url",
             "bucket",
+            "checkout",
             "consumer_function",
             "consumer_log_group",
             "dead_letter_queue_url",
@@ -234,10 +246,15 @@ fn dev_tells_how_to_reach_its_stack_shows_what_arrives_and_ctrl_c_stops_all_that
     for name in ["name", "url", "provider", "secret"] {
         assert!(!endpoint[name].as_str().unwrap().is_empty(), "{name}");
     }
+    assert_eq!(endpoint["secret"], GIVEN_SECRET);
+    for name in ["stack.json", "functions.env"] {
+        let mode = fs::metadata(dev.folder.join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
 
     let body = dev.folder.join("body.json");
     fs::write(&body, "{}").unwrap();
-    let sent = Command::new(env!("CARGO_BIN_EXE_wharf-ops"))
+    let sent = wharf_ops()
         .args(["send", endpoint["name"].as_str().unwrap(), "--body"])
         .arg(&body)
         .env("WHARF_OPS_FOLDER", &dev.folder)
@@ -267,7 +284,7 @@ fn what_operators_do_works_on_the_local_stack_and_in_the_same_words_on_a_stage()
     let mut dev = Dev::start("operate");
     let folder = dev.folder.clone();
     let local = |arguments: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_wharf-ops"));
+        let mut command = wharf_ops();
         command.args(arguments).env("WHARF_OPS_FOLDER", &folder);
         command
     };
@@ -317,7 +334,7 @@ fn with_json_every_command_prints_documents_of_json_and_nothing_else() {
     let mut dev = Dev::start("json");
     let folder = dev.folder.clone();
     let ops = |arguments: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_wharf-ops"));
+        let mut command = wharf_ops();
         command.args(arguments).arg("--json").env("WHARF_OPS_FOLDER", &folder);
         command
     };
@@ -375,7 +392,7 @@ fn with_json_every_command_prints_documents_of_json_and_nothing_else() {
     let checked = ops(&["check", broken.to_str().unwrap()]).output().unwrap();
     let checked: serde_json::Value = serde_json::from_slice(&checked.stdout).unwrap();
     assert_eq!(checked["problems"][0]["line"], 2);
-    let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors");
+    let vectors = Project::find().unwrap().path("tests/vectors");
     assert_eq!(document(&["vectors", vectors.to_str().unwrap()])["disagreements"], serde_json::json!([]));
 }
 
@@ -384,7 +401,7 @@ fn tail_tells_what_happened_since_and_ends_with_ctrl_c() {
     let mut dev = Dev::start("tail");
     let folder = dev.folder.clone();
     let ops = |arguments: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_wharf-ops"));
+        let mut command = wharf_ops();
         command.args(arguments).env("WHARF_OPS_FOLDER", &folder);
         command
     };
@@ -417,7 +434,7 @@ fn tail_tells_what_happened_since_and_ends_with_ctrl_c() {
 
 /// What bash completes these words with, of which the last one is unfinished.
 fn completed_by_bash(before: &str, words: &[&str]) -> Vec<String> {
-    let script = printed(Command::new(env!("CARGO_BIN_EXE_wharf-ops")).args(["completions", "bash"]));
+    let script = printed(wharf_ops().args(["completions", "bash"]));
     let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
     let [.., previous, last] = words else { unreachable!("there are two words at least") };
     let ask = format!(
@@ -473,7 +490,7 @@ fn a_secret_is_changed_by_commands_that_show_no_other_than_the_one_that_they_mad
     let dev = Dev::start("secret");
     let folder = dev.folder.clone();
     let ops = |arguments: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_wharf-ops"));
+        let mut command = wharf_ops();
         command.args(arguments).env("WHARF_OPS_FOLDER", &folder);
         command
     };

@@ -9,7 +9,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
 
 use serde_json::Value;
 use wharf_ops::project::Project;
@@ -30,7 +29,7 @@ struct Document(String);
 
 impl Document {
     fn read() -> Document {
-        Document(fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/cost.md")).unwrap())
+        Document(fs::read_to_string(Project::find().unwrap().path("docs/cost.md")).unwrap())
     }
 
     /// The rows of the table whose first column has this head.

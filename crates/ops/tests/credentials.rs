@@ -7,10 +7,16 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use wharf_ops::project::Project;
+
+/// `cargo ops` as it was built for this run. Its path is compiled in, too, and that is another checkout's where this one is a copy.
+fn wharf_ops() -> Command {
+    Command::new(std::env::var_os("CARGO_BIN_EXE_wharf-ops").unwrap())
+}
 
 /// A home, and an AWS that knows no stack and denies everything else.
 struct Home {
@@ -21,7 +27,7 @@ struct Home {
 
 impl Home {
     fn new(name: &str, config: &str, credentials: &str) -> Home {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("home-{name}"));
+        let folder = Project::find().unwrap().made("tests").join(format!("home-{name}"));
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(folder.join(".aws")).unwrap();
         fs::write(folder.join(".aws/config"), config).unwrap();
@@ -58,7 +64,7 @@ impl Home {
     }
 
     fn ops(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_wharf-ops"));
+        let mut command = wharf_ops();
         command.args(arguments);
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("AWS_")) {
             command.env_remove(name);

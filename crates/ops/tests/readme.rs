@@ -1,13 +1,13 @@
 //! What the README shows is what the code says.
 
 use std::fs;
-use std::path::Path;
 
+use wharf_ops::project::Project;
 use wharf_webhook::metrics::Metric;
 
 #[test]
 fn the_readmes_table_of_providers_is_generated_from_the_rows() {
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md")).unwrap();
+    let readme = fs::read_to_string(Project::find().unwrap().path("README.md")).unwrap();
     let (_, behind) = readme.split_once("which a test compares. -->\n").unwrap();
     let (table, _) = behind.split_once("<!-- end -->").unwrap();
     let expected = wharf_ops::catalogue::markdown();
@@ -16,7 +16,8 @@ fn the_readmes_table_of_providers_is_generated_from_the_rows() {
 
 #[test]
 fn the_readmes_example_is_the_one_that_is_built_and_run() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let project = Project::find().unwrap();
+    let root = project.root();
     let readme = fs::read_to_string(root.join("README.md")).unwrap();
     let (_, behind) = readme.split_once("which a test compares and others run. -->\n```rust\n").unwrap();
     let (example, _) = behind.split_once("```\n<!-- end -->").unwrap();
@@ -27,7 +28,7 @@ fn the_readmes_example_is_the_one_that_is_built_and_run() {
 
 #[test]
 fn the_readmes_table_of_metrics_has_each_with_its_dimensions() {
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md")).unwrap();
+    let readme = fs::read_to_string(Project::find().unwrap().path("README.md")).unwrap();
     let rows = readme.lines().skip_while(|line| !line.starts_with("| metric |")).skip(2);
     let rows: Vec<&str> = rows.take_while(|line| line.starts_with('|')).collect();
     let listed: Vec<(&str, Vec<&str>)> = rows
@@ -47,7 +48,8 @@ fn the_readmes_table_of_metrics_has_each_with_its_dimensions() {
 
 #[test]
 fn every_test_that_the_readme_names_is_there() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let project = Project::find().unwrap();
+    let root = project.root();
     let readme = fs::read_to_string(root.join("README.md")).unwrap();
     let (_, promises) = readme.split_once("| promise |").unwrap();
     let (promises, _) = promises.split_once("\n\n").unwrap();
@@ -72,12 +74,12 @@ fn every_test_that_the_readme_names_is_there() {
 
 #[test]
 fn the_packages_that_the_readme_pins_are_the_ones_that_cargo_ops_installs() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let readme = fs::read_to_string(root.join("../../README.md")).unwrap();
+    let project = Project::find().unwrap();
+    let readme = fs::read_to_string(project.path("README.md")).unwrap();
     let installed: Vec<String> = ["cargo_lambda", "sam"]
         .iter()
         .flat_map(|name| {
-            let text = fs::read_to_string(root.join(format!("python/{name}.txt"))).unwrap();
+            let text = fs::read_to_string(project.path(&format!("crates/ops/python/{name}.txt"))).unwrap();
             text.lines().map(|line| line.trim_end_matches(['\\', ' ']).to_owned()).collect::<Vec<_>>()
         })
         .collect();

@@ -7,11 +7,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use wharf_ops::project::Project;
 use wharf_ops::vectors::judge_folder;
 use wharf_webhook::provider::named;
 
+/// `cargo ops` as it was built for this run. Its path is compiled in, too, and that is another checkout's where this one is a copy.
+fn wharf_ops() -> Command {
+    Command::new(std::env::var_os("CARGO_BIN_EXE_wharf-ops").unwrap())
+}
+
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors")
+    Project::find().unwrap().path("tests/vectors")
 }
 
 #[test]
@@ -36,13 +42,13 @@ fn every_provider_has_a_file_of_cases_and_every_file_a_provider() {
 }
 
 fn vectors(folder: &Path) -> (bool, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_wharf-ops")).arg("vectors").arg(folder).output().unwrap();
+    let output = wharf_ops().arg("vectors").arg(folder).output().unwrap();
     (output.status.success(), String::from_utf8(output.stdout).unwrap())
 }
 
 #[test]
 fn the_command_counts_the_cases_and_prints_each_that_disagrees() {
-    let made = Path::new(env!("CARGO_TARGET_TMPDIR")).join("vectors");
+    let made = Project::find().unwrap().made("tests").join("vectors");
     let _ = fs::remove_dir_all(&made);
     fs::create_dir_all(&made).unwrap();
     assert_eq!(vectors(&made), (false, "0 cases, 0 disagree\n".to_owned()));

@@ -194,6 +194,35 @@ mod tests {
         );
     }
 
+    /// A key of no bytes is one that everybody has.
+    #[test]
+    fn a_line_that_stands_for_no_bytes_is_no_secret_in_any_form() {
+        let cases = [
+            ("standardwebhooks", "whsec_"),
+            ("standardwebhooks", "whpk_"),
+            ("svix", "whsec_"),
+            ("svix", "whsec_="),
+            ("adyen", "0"),
+        ];
+        for (provider, text) in cases {
+            let error = parse(text, provider).unwrap_err();
+            assert!(matches!(error, SecretError::Unreadable { line: 1, .. }), "{provider} {text}: {error}");
+        }
+        let scheme = Scheme { secret: SecretForm::Base64, ..*find("github").unwrap().scheme(None).unwrap() };
+        for text in ["=", "=="] {
+            assert_eq!(
+                Secrets::parse(text, &scheme),
+                Err(SecretError::Unreadable { line: 1, form: SecretForm::Base64 }),
+                "{text}"
+            );
+        }
+        assert_eq!(
+            parse("whsec_AAE=\nwhsec_", "standardwebhooks"),
+            Err(SecretError::Unreadable { line: 2, form: SecretForm::StandardWebhooks }),
+            "a good one beside it does not excuse it"
+        );
+    }
+
     #[test]
     fn the_prefix_of_a_standard_webhooks_secret_is_optional() {
         assert_eq!(parse("whsec_AAE=", "standardwebhooks"), parse("AAE", "standardwebhooks"));

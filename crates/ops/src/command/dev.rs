@@ -1,9 +1,9 @@
 //! `cargo ops dev`: all of Wharf on this machine.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+use std::{fs, io};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -14,11 +14,13 @@ use wharf_ops::embedded_metrics;
 use wharf_ops::emulator::Port;
 use wharf_ops::log_tail::{Function, Line, LogTail, TimeOfDay};
 use wharf_ops::package::{self, FUNCTIONS};
+use wharf_ops::private_file;
 use wharf_ops::project::Project;
 use wharf_ops::python;
 use wharf_ops::records;
 use wharf_ops::samples::Sample;
 use wharf_ops::stack::{EndpointFacts, Facts, Options, Stack};
+use wharf_ops::terminal::one_line;
 use wharf_webhook::clock::UnixMillis;
 use wharf_webhook::endpoints::{Endpoint, Endpoints};
 
@@ -36,7 +38,9 @@ Examples:
   cargo ops dev                                  stays up until Ctrl-C
   cargo ops dev --once                           sends one signed event, shows its way, and ends
   cargo ops dev --zips --once                    the same with the zips that cargo-lambda made
-  cargo ops dev --secret github=my-secret        with a secret that you have given to the sender")]
+  cargo ops dev --secrets secrets.txt            with secrets that you have given to senders, or that they show you
+
+The file has a line for each endpoint that is not to be given a generated one, as in github=my-secret.")]
 pub struct Arguments {
     /// Sends one signed event from events/, follows it until its record is completed, and stops everything
     #[arg(long)]
@@ -47,7 +51,10 @@ pub struct Arguments {
     /// The port of 127.0.0.1 that everything answers on
     #[arg(long, default_value_t = 4566)]
     port: u16,
-    /// A secret for an endpoint, instead of a generated one
+    /// Secrets for endpoints, instead of generated ones: a file with ENDPOINT=SECRET on each line; - is the standard input
+    #[arg(long, value_name = "FILE")]
+    secrets: Option<PathBuf>,
+    /// The same for one endpoint, for made-up secrets only: every user of this machine sees them in the list of processes
     #[arg(long, value_name = "ENDPOINT=SECRET", value_parser = name_and_value)]
     secret: Vec<(String, String)>,
 }
@@ -57,6 +64,7 @@ pub async fn run(project: &Project, arguments: &Arguments) -> Result<()> {
     let endpoints = project.endpoints()?;
     let path = project.path("endpoints.toml");
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let secrets = given_secrets(arguments)?;
     let port = Port::Fixed(arguments.port);
     // What can be missing on this machine is missed before minutes are spent on building.
     port.require_free()?;
@@ -69,14 +77,7 @@ pub async fn run(project: &Project, arguments: &Arguments) -> Result<()> {
         project.build_functions()?;
         FUNCTIONS.map(|function| project.debug_binary(function))
     };
-    let options = Options {
-        port,
-        endpoints: text,
-        receiver,
-        consumer,
-        housekeeper,
-        secrets: arguments.secret.iter().cloned().collect::<BTreeMap<_, _>>(),
-    };
+    let options = Options { port, endpoints: text, receiver, consumer, housekeeper, secrets };
     let stack = Stack::start(project, &options, &progress).await?;
     println!("  … up after {:.1} s", started.elapsed().as_secs_f32());
     if arguments.once {
@@ -85,6 +86,36 @@ pub async fn run(project: &Project, arguments: &Arguments) -> Result<()> {
         });
     }
     stay_up(project, &stack, &endpoints).await
+}
+
+/// The secrets that are given, by endpoint.
+fn given_secrets(arguments: &Arguments) -> Result<BTreeMap<String, String>> {
+    let text = match &arguments.secrets {
+        None => String::new(),
+        Some(path) if path.as_os_str() == "-" => {
+            io::read_to_string(io::stdin()).context("cannot read the secrets from standard input")?
+        }
+        Some(path) => fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?,
+    };
+    let mut secrets = BTreeMap::new();
+    for (name, secret) in secrets_in(&text)?.into_iter().chain(arguments.secret.iter().cloned()) {
+        if secrets.insert(name.clone(), secret).is_some() {
+            bail!("the endpoint {name:?} is given two secrets: give it one");
+        }
+    }
+    Ok(secrets)
+}
+
+/// Endpoint and secret of each line. An error says which line, and nothing of what it holds.
+fn secrets_in(text: &str) -> Result<Vec<(String, String)>> {
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let pair = |(index, line): (usize, &str)| {
+        let parts = line.split_once('=').filter(|(name, secret)| !name.trim().is_empty() && !secret.is_empty());
+        let (name, secret) =
+            parts.with_context(|| format!("line {} of the secrets must be ENDPOINT=SECRET", index + 1))?;
+        Ok((name.trim().to_owned(), secret.to_owned()))
+    };
+    lines.map(pair).collect()
 }
 
 /// Shows deliveries until Ctrl-C or SIGTERM.
@@ -109,7 +140,7 @@ async fn stay_up(project: &Project, stack: &Stack, endpoints: &Endpoints) -> Res
             println!("{text}");
         }
         if let Err(error) = embedded_metrics::put(&stack.facts().configuration(), &lines).await {
-            println!("{}  {error:#}", TimeOfDay(now()));
+            println!("{}  {}", TimeOfDay(now()), one_line(&format!("{error:#}")));
         }
     }
     println!("\nstopping the local stack");
@@ -138,7 +169,7 @@ async fn write_function_environment(project: &Project, stack: &Stack) -> Result<
     let variables = stack.function_environment().await?;
     let text: String = variables.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
     let path = function_environment(project);
-    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    private_file::write(&path, &text)
 }
 
 /// Says what is up, and what to try.
@@ -149,8 +180,9 @@ fn introduce(project: &Project, stack: &Stack, endpoints: &Endpoints) -> Result<
         match (&facts.secret, endpoints.get(&facts.name).map(|endpoint| endpoint.terms.scheme.secret.is_kept())) {
             (Some(secret), _) => println!("    provider {}, secret {secret}", facts.provider),
             (None, Some(true)) => println!(
-                "    provider {}, no secret yet, so it answers 503: start with --secret {}=…, what {} shows you",
-                facts.provider, facts.name, facts.provider
+                "    provider {}, no secret yet, so it answers 503: what {} shows you goes to cargo ops secret set {} --stdin \
+                 --execute",
+                facts.provider, facts.provider, facts.name
             ),
             (None, Some(false) | None) => println!("    provider {}, which needs no secret", facts.provider),
         }
@@ -244,14 +276,14 @@ async fn once(project: &Project, stack: &Stack, endpoints: &Endpoints) -> Result
     }
     step(now(), "completed", &format!("the ledger's record {}", record.event_key));
     for (name, value) in record.lines() {
-        println!("                            {name:<14} {value}");
+        println!("                            {name:<14} {}", one_line(&value));
     }
     println!("\nIt landed, once. `cargo ops dev` stays up for more.");
     Ok(())
 }
 
 fn step(at: UnixMillis, what: &str, text: &str) {
-    println!("  {}  {what:<10} {text}", TimeOfDay(at));
+    println!("  {}  {what:<10} {}", TimeOfDay(at), one_line(text));
 }
 
 /// Posts an event that must be accepted.
@@ -280,6 +312,26 @@ async fn wait_for(tail: &mut LogTail, lines: &mut Vec<Line>, function: Function,
                 bail!("the {function:?} did not log {outcome:?} within {} s", ONCE_TIMEOUT.as_secs())
             }
             None => tokio::time::sleep(Duration::from_millis(25)).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_of_a_file_is_all_that_stands_behind_its_endpoint() {
+        let secrets = secrets_in("github=It's a Secret to Everybody\r\n\n partner =c2VzYW1l==\n").unwrap();
+        let pair = |name: &str, secret: &str| (name.to_owned(), secret.to_owned());
+        assert_eq!(secrets, [pair("github", "It's a Secret to Everybody"), pair("partner", "c2VzYW1l==")]);
+    }
+
+    #[test]
+    fn a_line_that_is_none_is_named_by_its_number_and_not_shown() {
+        for text in ["github=a\nsesame", "github=a\n=sesame", "github=sesame\npartner="] {
+            let error = secrets_in(text).unwrap_err().to_string();
+            assert_eq!(error, "line 2 of the secrets must be ENDPOINT=SECRET");
         }
     }
 }

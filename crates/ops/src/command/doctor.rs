@@ -6,6 +6,7 @@ use serde::Serialize;
 use wharf_ops::deployment::Deployment;
 use wharf_ops::doctor::{self, Finding, Verdict};
 use wharf_ops::project::Project;
+use wharf_ops::terminal;
 
 use crate::{Target, now, print_json};
 
@@ -74,7 +75,7 @@ fn show(findings: &[Finding]) {
             Verdict::NotChecked => "not checked",
             Verdict::Skipped => "skipped",
         };
-        println!("{verdict:<11}  {:<width$}  {}", finding.about, finding.said);
+        println!("{verdict:<11}  {:<width$}  {}", finding.about, terminal::lines(&finding.said));
         if let Some(mend) = &finding.mend {
             println!("{:<11}  {:<width$}    {mend}", "", "");
         }

@@ -3,9 +3,9 @@
 use anyhow::Result;
 use clap::Args;
 use wharf_ops::failed::{FailedEvent, GivenUp, Listing, Selection, list};
-use wharf_ops::history::one_line;
 use wharf_ops::project::Project;
 use wharf_ops::since::Since;
+use wharf_ops::terminal::{one_line, shell_word};
 
 use crate::{Target, now, print_json};
 
@@ -101,15 +101,6 @@ pub fn lines(events: &[FailedEvent]) -> Vec<String> {
     events.iter().map(line).collect()
 }
 
-/// A text as a shell takes it for one word.
-fn shell_word(text: &str) -> String {
-    let is_plain = |one: char| one.is_ascii_alphanumeric() || matches!(one, '-' | '_' | '.' | ':' | '/' | '@');
-    if !text.is_empty() && text.chars().all(is_plain) {
-        return text.to_owned();
-    }
-    format!("'{}'", one_line(text).replace('\'', r"'\''"))
-}
-
 fn event_type(event: &FailedEvent) -> String {
     one_line(event.event_type.as_deref().unwrap_or("-"))
 }
@@ -149,16 +140,6 @@ mod tests {
                 "2025-07-31T22:13:20Z  parked  shop  o-3       paid  0 of replay 2  the warehouse is closed",
             ]
         );
-    }
-
-    #[test]
-    fn an_id_is_one_word_of_a_shell() {
-        assert_eq!(
-            shell_word("72d3162e-cc78-11e3-81ab-4c9367dc0958:b80208"),
-            "72d3162e-cc78-11e3-81ab-4c9367dc0958:b80208"
-        );
-        assert_eq!(shell_word("order 7; rm"), "'order 7; rm'");
-        assert_eq!(shell_word("it's"), r"'it'\''s'");
     }
 
     #[test]

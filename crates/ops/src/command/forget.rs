@@ -5,8 +5,8 @@ use clap::Args;
 use serde::Serialize;
 use wharf_ops::deployment::Deployment;
 use wharf_ops::forget::{Bodies, Forgotten, Remembered, forget, held_until, remembered};
-use wharf_ops::history::one_line;
 use wharf_ops::project::Project;
+use wharf_ops::terminal::one_line;
 use wharf_webhook::clock::UnixSeconds;
 use wharf_webhook::ledger::State;
 
@@ -152,7 +152,7 @@ fn show(event: &Remembered, bodies: Bodies) {
     let holding = if event.record.message.is_some() { ", with its message" } else { "" };
     println!("record  {} {} ({}{holding})", one_line(&event.key.event), event.key.body, event.record.state);
     if let Some(guard) = &event.guard {
-        println!("guard   {} {}", guard.event, guard.body);
+        println!("guard   {} {}", one_line(&guard.event), guard.body);
     }
     for body in &event.bodies {
         println!("body    {body}");

@@ -1,16 +1,18 @@
 //! `cargo ops inspect`: what the ledger knows of an event, and what its sender said.
 
-use std::io::{Write, stdout};
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{IsTerminal, Write, stdout};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde::Serialize;
 use wharf_ops::contents::{Body, Contents, NotShown, contents};
 use wharf_ops::deployment::Deployment;
-use wharf_ops::history::{history, one_line};
+use wharf_ops::history::history;
 use wharf_ops::project::Project;
 use wharf_ops::records::{self, RecordView};
+use wharf_ops::terminal::{self, one_line};
 use wharf_webhook::endpoints::Endpoint;
 use wharf_webhook::ledger::{Record, RecordKey};
 
@@ -28,7 +30,8 @@ Examples:
   cargo ops inspect partner order-7 --body - | jq .                 its body, byte for byte
   cargo ops inspect partner order-7 --stage production
 
-The values of headers that may be secret are hidden; a body is shown as it came.")]
+The values of headers that may be secret are hidden. What a terminal would act on, or not show, is written as \\u{…}; \
+what --body writes is the very body, and a terminal is given only what it shows as it is.")]
 pub struct Arguments {
     /// An endpoint of endpoints.toml
     endpoint: String,
@@ -102,17 +105,36 @@ async fn write_body(
     deployment: &Deployment,
     found: &[(RecordKey, Record)],
     endpoint: Option<&Endpoint>,
-    file: &PathBuf,
+    file: &Path,
 ) -> Result<()> {
     let [(_, record)] = found else {
-        let keys: Vec<_> = found.iter().map(|(key, _)| key.idempotency_key()).collect();
+        let keys: Vec<_> = found.iter().map(|(key, _)| one_line(&key.idempotency_key())).collect();
         bail!("{} events came under this id. Choose one:\n{}", keys.len(), keys.join("\n"));
     };
     let contents = contents(deployment, record, endpoint).await?.context("there is no body to write")?;
     if file.as_os_str() == "-" {
+        if stdout().is_terminal() {
+            require_safe(&contents.body)?;
+        }
         return stdout().write_all(&contents.body.0).context("cannot write to the standard output");
     }
-    std::fs::write(file, &contents.body.0).with_context(|| format!("cannot write {}", file.display()))
+    let cannot = || format!("cannot write {}", file.display());
+    let mut opened = File::create(file).with_context(cannot)?;
+    if opened.is_terminal() {
+        require_safe(&contents.body)?;
+    }
+    opened.write_all(&contents.body.0).with_context(cannot)
+}
+
+/// Fails if a terminal does not show a body as it is.
+fn require_safe(body: &Body) -> Result<()> {
+    if !body.text().is_some_and(terminal::is_safe) {
+        bail!(
+            "the body is not written to a terminal, which would act on some of its bytes, or not show them: write it to a \
+             file, or into a pipe; without --body it is shown with these written out"
+        );
+    }
+    Ok(())
 }
 
 fn print(view: &RecordView, record: &Record, contents: Result<Contents, NotShown>) {
@@ -122,27 +144,32 @@ fn print(view: &RecordView, record: &Record, contents: Result<Contents, NotShown
     println!("\nhistory");
     for happening in history(record) {
         let at = happening.at.map_or_else(|| "-".to_owned(), |at| at.to_string());
-        println!("  {at:<20}  {}", happening.what);
+        println!("  {at:<20}  {}", one_line(&happening.what));
     }
     match contents {
         Ok(contents) => print_contents(&contents),
-        Err(why) => println!("\nheaders and body are not shown: {why}"),
+        Err(why) => println!("\nheaders and body are not shown: {}", one_line(&why.to_string())),
     }
 }
 
 fn print_contents(contents: &Contents) {
     println!("\nheaders");
     for (name, value) in &contents.headers {
-        println!("  {name}: {}", one_line(value));
+        println!("  {}: {}", one_line(name), one_line(value));
     }
     if contents.headers.is_empty() {
         println!("  (none was kept)");
     }
     let bytes = contents.body.0.len();
-    let content_type = contents.content_type.as_deref().unwrap_or("no content type");
+    let content_type = one_line(contents.content_type.as_deref().unwrap_or("no content type"));
     match shown(&contents.body) {
-        Shown::Text(text) => println!("\nbody: {bytes} bytes, {}\n{text}", one_line(content_type)),
-        Shown::Base64(text) => println!("\nbody: {bytes} bytes, {}, in base64\n{text}", one_line(content_type)),
+        Shown::Text(text) => println!("\nbody: {bytes} bytes, {content_type}\n{text}"),
+        Shown::Escaped(text) => {
+            println!(
+                "\nbody: {bytes} bytes, {content_type}; what a terminal acts on or does not show, as \\u{{…}}\n{text}"
+            )
+        }
+        Shown::Base64(text) => println!("\nbody: {bytes} bytes, {content_type}, in base64\n{text}"),
     }
     if bytes > SHOWN_BYTES_MAX {
         println!("… the first {SHOWN_BYTES_MAX} bytes; --body FILE writes them all");
@@ -153,14 +180,17 @@ fn print_contents(contents: &Contents) {
 #[derive(Debug, PartialEq, Eq)]
 enum Shown {
     Text(String),
+    /// Text, with some of its characters written out.
+    Escaped(String),
     Base64(String),
 }
 
-/// Its beginning: as it is, if it is text that no terminal acts on.
+/// Its beginning: as it is, if it is text that a terminal shows as it is.
 fn shown(body: &Body) -> Shown {
-    let is_harmless = |text: &&str| text.chars().all(|one| !one.is_control() || matches!(one, '\n' | '\r' | '\t'));
-    match body.text().filter(is_harmless) {
-        Some(text) => Shown::Text(text.get(..text.floor_char_boundary(SHOWN_BYTES_MAX)).unwrap_or(text).to_owned()),
+    let beginning = |text: &'_ str| text.get(..text.floor_char_boundary(SHOWN_BYTES_MAX)).unwrap_or(text).to_owned();
+    match body.text().map(beginning) {
+        Some(text) if terminal::is_safe(&text) => Shown::Text(text),
+        Some(text) => Shown::Escaped(terminal::lines(&text)),
         None => Shown::Base64(Body(body.0.iter().take(SHOWN_BYTES_MAX).copied().collect()).base64()),
     }
 }
@@ -180,8 +210,27 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_or_moves_a_terminals_cursor_is_shown_in_base64() {
+    fn what_is_no_text_is_shown_in_base64() {
         assert_eq!(shown(&Body(b"\xff{}".to_vec())), Shown::Base64("/3t9".into()));
-        assert_eq!(shown(&Body(b"\x1b[2J".to_vec())), Shown::Base64("G1sySg==".into()));
+    }
+
+    #[test]
+    fn what_moves_a_terminals_cursor_turns_its_text_around_or_is_not_seen_is_written_out() {
+        let escaped = |text: &str| shown(&Body(text.as_bytes().to_vec()));
+        assert_eq!(escaped("\u{1b}[2J"), Shown::Escaped(r"\u{1b}[2J".into()));
+        assert_eq!(
+            escaped("{\n\"a\": \"\u{202e}\u{200b}\"}"),
+            Shown::Escaped("{\n\"a\": \"\\u{202e}\\u{200b}\"}".into())
+        );
+        assert_eq!(escaped("failed\rlanded"), Shown::Escaped(r"failed\u{d}landed".into()));
+    }
+
+    #[test]
+    fn a_terminal_is_given_no_body_that_it_would_act_on() {
+        let cases: [(&[u8], bool); 4] =
+            [(b"{\"a\": \"\xc3\xa9\"}\r\n", true), (b"\x1b[2J", false), (b"\xe2\x80\xae", false), (b"\xff", false)];
+        for (body, is_safe) in cases {
+            assert_eq!(require_safe(&Body(body.to_vec())).is_ok(), is_safe, "{body:?}");
+        }
     }
 }

@@ -11,6 +11,7 @@ use wharf_ops::deployment::{Deployment, Reach};
 use wharf_ops::lint;
 use wharf_ops::project::Project;
 use wharf_ops::stack::Facts;
+use wharf_ops::terminal;
 use wharf_webhook::clock::UnixMillis;
 
 mod dev;
@@ -113,42 +114,44 @@ What is excused, and why, stands in crates/ops/src/lint.rs.")]
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let result = match Project::find() {
-        Err(error) => Err(error),
-        Ok(project) => match arguments.command {
-            Command::Dev(arguments) => dev::run(&project, &arguments).await,
-            Command::Send(arguments) => send::run(&project, &arguments).await,
-            Command::Build(arguments) => build::run(&project, &arguments),
-            Command::Deploy(arguments) => deploy::run(&project, &arguments).await,
-            Command::Doctor(arguments) => doctor::run(&project, &arguments).await,
-            Command::Status(arguments) => status::run(&project, &arguments).await,
-            Command::Tail(arguments) => tail::run(&project, &arguments).await,
-            Command::Inspect(arguments) => inspect::run(&project, &arguments).await,
-            Command::Failed(arguments) => failed::run(&project, &arguments).await,
-            Command::Replay(arguments) => replay::run(&project, &arguments).await,
-            Command::Forget(arguments) => forget::run(&project, &arguments).await,
-            Command::Pause(arguments) => pause::run(&project, &arguments).await,
-            Command::Resume(arguments) => resume::run(&project, &arguments).await,
-            Command::Redrive(arguments) => redrive::run(&project, &arguments).await,
-            Command::Secret(arguments) => secret::run(&project, &arguments).await,
-            Command::Open(arguments) => open::run(&project, &arguments).await,
-            Command::Providers(arguments) => providers::run(&arguments),
-            Command::Check(arguments) => check::run(&project, &arguments),
-            Command::Vectors(arguments) => vectors::run(&arguments),
-            Command::Interop(arguments) => interop::run(&project, &arguments),
-            Command::Alarms => alarms::run(&project),
-            Command::Audit(arguments) => audit::run(&project, &arguments),
-            Command::Bench(arguments) => bench::run(&project, &arguments),
-            Command::Lint => lint::lint(&project, &progress),
-            Command::Completions(arguments) => completions::run(&project, &arguments),
-        },
-    };
-    match result {
+    match run(arguments.command).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", terminal::lines(&format!("{error:#}")));
             ExitCode::FAILURE
         }
+    }
+}
+
+async fn run(command: Command) -> Result<()> {
+    // Those that need no checkout work without one.
+    let project = Project::find;
+    match command {
+        Command::Dev(arguments) => dev::run(&project()?, &arguments).await,
+        Command::Send(arguments) => send::run(&project()?, &arguments).await,
+        Command::Build(arguments) => build::run(&project()?, &arguments),
+        Command::Deploy(arguments) => deploy::run(&project()?, &arguments).await,
+        Command::Doctor(arguments) => doctor::run(&project()?, &arguments).await,
+        Command::Status(arguments) => status::run(&project()?, &arguments).await,
+        Command::Tail(arguments) => tail::run(&project()?, &arguments).await,
+        Command::Inspect(arguments) => inspect::run(&project()?, &arguments).await,
+        Command::Failed(arguments) => failed::run(&project()?, &arguments).await,
+        Command::Replay(arguments) => replay::run(&project()?, &arguments).await,
+        Command::Forget(arguments) => forget::run(&project()?, &arguments).await,
+        Command::Pause(arguments) => pause::run(&project()?, &arguments).await,
+        Command::Resume(arguments) => resume::run(&project()?, &arguments).await,
+        Command::Redrive(arguments) => redrive::run(&project()?, &arguments).await,
+        Command::Secret(arguments) => secret::run(&project()?, &arguments).await,
+        Command::Open(arguments) => open::run(&project()?, &arguments).await,
+        Command::Providers(arguments) => providers::run(&arguments),
+        Command::Check(arguments) => check::run(&project()?, &arguments),
+        Command::Vectors(arguments) => vectors::run(&arguments),
+        Command::Interop(arguments) => interop::run(&project()?, &arguments),
+        Command::Alarms => alarms::run(&project()?),
+        Command::Audit(arguments) => audit::run(&project()?, &arguments),
+        Command::Bench(arguments) => bench::run(&project()?, &arguments),
+        Command::Lint => lint::lint(&project()?, &progress),
+        Command::Completions(arguments) => completions::run(&project()?, &arguments),
     }
 }
 
@@ -206,13 +209,13 @@ fn nothing_was_changed() {
 
 /// Prints what a program reads: one document, and nothing else beside it.
 fn print_json(document: &impl Serialize) -> Result<()> {
-    println!("{}", serde_json::to_string_pretty(document)?);
+    println!("{}", terminal::json(&serde_json::to_string_pretty(document)?));
     Ok(())
 }
 
 /// Prints one document of several, on a line.
 fn print_json_line(document: &impl Serialize) -> Result<()> {
-    println!("{}", serde_json::to_string(document)?);
+    println!("{}", terminal::json(&serde_json::to_string(document)?));
     Ok(())
 }
 

@@ -3,9 +3,9 @@
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
-use wharf_ops::history::one_line;
 use wharf_ops::project::Project;
 use wharf_ops::redrive::{self, DeadLetter, Fate, Options, Undecodable, look, redrive};
+use wharf_ops::terminal::one_line;
 
 use crate::{Target, nothing_was_changed, print_json_line};
 
@@ -135,12 +135,12 @@ fn line(letter: &DeadLetter, fate: Fate, execute: bool) -> String {
     let what = match &letter.delivery {
         Ok(delivery) => format!(
             "{} {} {}, received {}",
-            delivery.endpoint,
+            one_line(&delivery.endpoint),
             one_line(&delivery.id),
             one_line(delivery.event_type.as_deref().unwrap_or("-")),
             delivery.received_at
         ),
-        Err(error) => format!("message {}: {error}", letter.message_id),
+        Err(error) => format!("message {}: {}", letter.message_id, one_line(&error.to_string())),
     };
     match letter.reason.as_deref().map(one_line) {
         Some(reason) => format!("{fate}: {what} ({reason})"),

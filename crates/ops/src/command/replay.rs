@@ -6,11 +6,11 @@ use futures_util::future::join_all;
 use serde::Serialize;
 use wharf_ops::deployment::Deployment;
 use wharf_ops::failed::{GivenUp, Selection, list};
-use wharf_ops::history::one_line;
 use wharf_ops::project::Project;
 use wharf_ops::records;
 use wharf_ops::replay::{Replayed, next_number, replay};
 use wharf_ops::since::Since;
+use wharf_ops::terminal::one_line;
 use wharf_webhook::clock::UnixSeconds;
 use wharf_webhook::ledger::RecordKey;
 
@@ -288,7 +288,7 @@ async fn execute_all(deployment: &Deployment, keys: &[RecordKey], now: UnixSecon
                 }
                 Err(error) => {
                     unknown += 1;
-                    println!("{}  not known: {error:#}", name(key));
+                    println!("{}  not known: {}", name(key), one_line(&format!("{error:#}")));
                 }
             }
         }

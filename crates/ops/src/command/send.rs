@@ -10,6 +10,7 @@ use wharf_ops::project::Project;
 use wharf_ops::samples::Sample;
 use wharf_ops::secrets;
 use wharf_ops::stack::Facts;
+use wharf_ops::terminal;
 use wharf_webhook::judgement::stated;
 use wharf_webhook::request::Request;
 use wharf_webhook::signature::signing::Outgoing;
@@ -124,7 +125,7 @@ pub async fn run(project: &Project, arguments: &Arguments) -> Result<()> {
                 body: &body,
             })?;
         } else {
-            println!("{} {status} in {milliseconds} ms  {body}", sample.event);
+            println!("{} {status} in {milliseconds} ms  {}", sample.event, terminal::lines(&body));
         }
         refused += u32::from(!status.is_success());
     }
@@ -132,7 +133,7 @@ pub async fn run(project: &Project, arguments: &Arguments) -> Result<()> {
         bail!("{refused} of {} were not accepted; the receiver's log says why", arguments.times);
     }
     if let (Some(id), None, false) = (id, &arguments.url, arguments.json) {
-        println!("look at it: cargo ops inspect {} {}", endpoint.name, id.text);
+        println!("look at it: cargo ops inspect {} {}", endpoint.name, terminal::shell_word(&id.text));
     }
     Ok(())
 }

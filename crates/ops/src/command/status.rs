@@ -6,6 +6,7 @@ use wharf_ops::project::Project;
 use wharf_ops::secret_use::Use;
 use wharf_ops::secrets::EndpointSecrets;
 use wharf_ops::status::{Counts, EndpointState, Measured, Status, Told, status};
+use wharf_ops::terminal;
 use wharf_webhook::clock::UnixSeconds;
 use wharf_webhook::endpoints::Endpoint;
 
@@ -38,7 +39,7 @@ pub async fn run(project: &Project, arguments: &Arguments) -> Result<()> {
     if arguments.json {
         return print_json(&status);
     }
-    println!("{}", screen(&deployment.name(), &status).join("\n"));
+    println!("{}", terminal::lines(&screen(&deployment.name(), &status).join("\n")));
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use wharf_ops::log_tail::{Line, LogTail};
 use wharf_ops::project::Project;
 use wharf_ops::since::Since;
+use wharf_ops::terminal;
 use wharf_webhook::clock::UnixMillis;
 
 use crate::{Target, now};
@@ -67,7 +68,7 @@ async fn follow(project: &Project, arguments: &Arguments) -> Result<()> {
         let lines = tail.next().await.with_context(|| deployment.cannot("follow the logs"))?;
         for line in lines.iter().filter(|line| is_wanted(line, arguments.endpoint.as_deref())) {
             let Some(told) = line.told() else { continue };
-            let text = if arguments.json { line.fields.to_string() } else { told };
+            let text = if arguments.json { terminal::json(&line.fields.to_string()) } else { told };
             match writeln!(stdout(), "{text}") {
                 Ok(()) => {}
                 // Whoever reads it has enough.

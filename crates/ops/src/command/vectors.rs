@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use wharf_ops::vectors;
+use wharf_ops::{terminal, vectors};
 
 use crate::print_json;
 
@@ -27,7 +27,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         print_json(&report)?;
     } else {
         for disagreement in &report.disagreements {
-            println!("{}: expected {}, got {}", disagreement.case, disagreement.expected, disagreement.got);
+            let line = format!("{}: expected {}, got {}", disagreement.case, disagreement.expected, disagreement.got);
+            println!("{}", terminal::one_line(&line));
         }
         let sequences = match report.sequences {
             0 => String::new(),
