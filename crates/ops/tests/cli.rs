@@ -86,7 +86,10 @@ fn an_endpoint_that_does_not_exist_is_answered_with_those_that_do() {
 #[test]
 fn a_provider_that_cannot_be_crossed_is_told_why_before_anything_is_installed() {
     let told = |provider: &str| error(&ops_without_a_stack(&["interop", "--provider", provider]));
-    assert_eq!(told("okta"), "error: there is no library to cross okta with: `@okta/okta-sdk-nodejs` does not verify\n");
+    assert_eq!(
+        told("okta"),
+        "error: there is no library to cross okta with: `@okta/okta-sdk-nodejs` does not verify\n"
+    );
     assert_eq!(told("nobody"), "error: there is no provider \"nobody\": `cargo ops providers` lists them\n");
 }
 
