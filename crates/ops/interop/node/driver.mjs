@@ -1,7 +1,7 @@
 // What the senders' libraries for Node say: a question a line on standard input, an answer a line on standard output.
 //
-// `verify` asks whether a library takes a request for genuine; `sign` has it sign one, where it can. What a library throws
-// while it judges is its refusal.
+// `load` only loads a library, which takes some of them seconds; `verify` asks whether it takes a request for genuine; `sign` has it
+// sign one, where it can. What a library throws while it judges is its refusal.
 
 import { createInterface } from "node:readline";
 import { createRequire } from "node:module";
@@ -396,6 +396,9 @@ const loaded = new Map();
 async function answered({ library: name, ask, secret, ...request }) {
   if (!loaded.has(name)) {
     loaded.set(name, await libraries[name]());
+  }
+  if (ask === "load") {
+    return {};
   }
   const library = loaded.get(name);
   const body = Buffer.from(request.body, "base64");

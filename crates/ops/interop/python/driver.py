@@ -1,7 +1,7 @@
 """What the senders' libraries for Python say: a question a line on standard input, an answer a line on standard output.
 
-`verify` asks whether a library takes a request for genuine; `sign` has it sign one, where it can. What a library raises while
-it judges is its refusal.
+`load` only loads a library, which takes some of them seconds; `verify` asks whether it takes a request for genuine; `sign` has it
+sign one, where it can. What a library raises while it judges is its refusal.
 """
 
 import base64
@@ -10,7 +10,7 @@ import json
 import sys
 from datetime import datetime, timezone
 from types import SimpleNamespace
-from urllib.parse import parse_qs
+from urllib.parse import parse_qsl
 
 ANSWERS = sys.stdout
 # Standard output is for answers; some libraries print there.
@@ -40,9 +40,10 @@ class Request:
         return self.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
 
     def form(self):
-        """Each field's values, as Twilio's library wants them from the frameworks that it knows."""
-        fields = parse_qs(self.text, keep_blank_values=True)
-        return {name: values if len(values) > 1 else values[0] for name, values in fields.items()}
+        """The fields as Flask has them: a plain dictionary has no place for a field's second value."""
+        from werkzeug.datastructures import MultiDict
+
+        return MultiDict(parse_qsl(self.text, keep_blank_values=True))
 
 
 def gidgethub():
@@ -346,6 +347,8 @@ def answer(question, loaded):
     name = question["library"]
     if name not in loaded:
         loaded[name] = LIBRARIES[name]()
+    if question["ask"] == "load":
+        return {}
     verify, sign = loaded[name]
     request = Request(question)
     if question["ask"] == "sign":

@@ -60,6 +60,7 @@ pub fn run(project: &Project, arguments: &Arguments) -> Result<()> {
     for crossing in crossings {
         let Some(library) = libraries.get_mut(&crossing.language) else { continue };
         let what = || format!("{} with {} of {}", crossing.provider, crossing.package, crossing.language.registry());
+        library.load(crossing, now()).with_context(what)?;
         all.push(measure(project, crossing, library, now()).with_context(what)?);
     }
     if arguments.json {

@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use anyhow::{Context, Result, bail};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use wharf_webhook::clock::UnixMillis;
 use wharf_webhook::signature::signing::Outgoing;
@@ -96,6 +96,16 @@ impl Libraries {
         let pipes = (child.stdin.take(), child.stdout.take());
         let (Some(input), Some(output)) = pipes else { bail!("{name} has no standard input or output") };
         Ok(Libraries { child, input, output: BufReader::new(output) })
+    }
+
+    /// Loads a crossing's library, which may take longer than some of them let a signature live.
+    ///
+    /// # Errors
+    /// If it cannot be loaded.
+    pub fn load(&mut self, crossing: &Crossing, now: UnixMillis) -> Result<()> {
+        let nothing =
+            Outgoing { method: String::new(), url: String::new(), headers: HeaderMap::new(), body: Vec::new() };
+        self.ask("load", crossing, &nothing, "", "", "", now).map(drop)
     }
 
     /// Whether a crossing's library takes a request for genuine.
