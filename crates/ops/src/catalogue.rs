@@ -72,6 +72,8 @@ pub struct ProviderView {
     pub status_accepted: u16,
     /// What it is answered where a request is refused.
     pub status_refused: u16,
+    /// What its owner has to set, or to know.
+    pub remarks: Vec<&'static str>,
     /// The keys of `endpoints.toml` that it needs beside `provider`.
     pub required: Vec<&'static str>,
 }
@@ -120,6 +122,7 @@ impl ProviderView {
             retries: provider.retries.schedule,
             status_accepted: provider.status_accepted,
             status_refused: provider.status_refused,
+            remarks: provider.remarks.to_vec(),
             required: provider.required.iter().map(|setting| setting.key()).collect(),
         }
     }
@@ -202,6 +205,9 @@ pub fn describe(provider: &Provider) -> String {
         Retried::Only(statuses) => format!("{statuses:?} only"),
     };
     line("retries", format!("{} (after: {after})", provider.retries.schedule));
+    for remark in provider.remarks {
+        line("remark", (*remark).to_owned());
+    }
     line("answered", format!("{} if accepted, {} if refused", provider.status_accepted, provider.status_refused));
     let _ = write!(text, "\n  [endpoints.{0}]\n  provider = \"{0}\"\n", provider.name);
     for setting in provider.required {
@@ -264,6 +270,7 @@ pub fn cautions(endpoint: &Endpoint) -> Vec<String> {
         cautions
             .push(format!("{title} does not retry: what it cannot deliver is lost, unless it is asked to redeliver"));
     }
+    cautions.extend(terms.provider.remarks.iter().map(|remark| (*remark).to_owned()));
     if terms.settings.trust_forwarded {
         cautions.push("trust_forwarded: whoever reaches the API past your proxy chooses the signed address".to_owned());
     }

@@ -53,6 +53,8 @@ pub struct Provider {
     pub patience_seconds: Option<u16>,
     /// What it does after a failure.
     pub retries: Retries,
+    /// What its owner has to set, or to know, so that all of its events are understood.
+    pub remarks: List<Text>,
 }
 
 /// What a sender does when it is not answered as it wants.

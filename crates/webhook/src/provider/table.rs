@@ -29,6 +29,7 @@ pub(super) const PROVIDER: Provider = Provider {
     status_refused: 400,
     patience_seconds: None,
     retries: RETRIES_UNKNOWN,
+    remarks: &[],
 };
 
 /// HMAC-SHA256 of the body in hexadecimal, with the secret's text as the key: the commonest scheme.
@@ -235,6 +236,7 @@ pub static PROVIDERS: &[Provider] = &[
             DAY + 10 * MINUTE,
             "3 times: at once, after 1 min, after 5 min; with Delayed Events hourly for 24 h more",
         ),
+        remarks: &["Commands and interactions have no id: what is signed tells them apart."],
         ..PROVIDER
     },
     Provider {
@@ -438,6 +440,7 @@ pub static PROVIDERS: &[Provider] = &[
         status_refused: 401,
         patience_seconds: Some(3),
         retries: retries(Retried::NotSuccess, 10 * 60, "several times in 10 min; it probes with bad signatures"),
+        remarks: &["Interactions are answered 204 as events are; Discord names 200 and 202 for them."],
         ..PROVIDER
     },
     Provider {
@@ -554,6 +557,7 @@ pub static PROVIDERS: &[Provider] = &[
         patience_seconds: Some(5),
         retries: retries(Retried::NotSuccess, 3 * DAY, "10 times in 24 h; workflows for 3 days, and not after a 4xx")
             .signed(Signed::Afresh),
+        remarks: &["A workflow is not repeated after a 4xx: what a wrong secret refuses is lost."],
         ..PROVIDER
     },
     Provider {
@@ -645,6 +649,7 @@ pub static PROVIDERS: &[Provider] = &[
             HOUR,
             "3 times, 20 s apart; up to an hour by the subscription's policy",
         ),
+        remarks: &["Raw message delivery has no signature: leave it off."],
         ..PROVIDER
     },
     Provider {
@@ -732,6 +737,7 @@ pub static PROVIDERS: &[Provider] = &[
             horizon_seconds: Some(75 * MINUTE),
             schedule: "5 times, 5 to 15 min apart",
         },
+        remarks: &["Only an administrator's webhooks with a secret are signed; a body that is excluded is refused."],
         ..PROVIDER
     },
     Provider {
@@ -776,6 +782,7 @@ pub static PROVIDERS: &[Provider] = &[
         }],
         patience_seconds: Some(5),
         retries: retries(Retried::NotSuccess, DAY, "for 24 h").signed(Signed::Once),
+        remarks: &["A repetition is signed with the secret of its first attempt: keep the old one for 24 h."],
         ..PROVIDER
     },
     Provider {
@@ -816,6 +823,9 @@ pub static PROVIDERS: &[Provider] = &[
             horizon_seconds: Some(15 * MINUTE),
             schedule: "published integrations 3 times, 5 min apart; internal ones never",
         },
+        remarks: &[
+            "An internal integration never repeats; where it should count equal issue events, set event_id = \"header:request-id\".",
+        ],
         ..PROVIDER
     },
     Provider {
@@ -949,6 +959,9 @@ pub static PROVIDERS: &[Provider] = &[
             11 * HOUR,
             "408, 423, 429, 503: every 2 to 3 min for 10 h; others some times; 404 and 410 disable it",
         ),
+        remarks: &[
+            "A 404 disables the webhook at once: take it out at Typeform before you remove or rename the endpoint.",
+        ],
         ..PROVIDER
     },
     Provider {
@@ -997,6 +1010,9 @@ pub static PROVIDERS: &[Provider] = &[
             horizon_seconds: Some(5 * MINUTE),
             schedule: "enterprise: after 3, 27 and 242 s; others not published",
         },
+        remarks: &[
+            "Where the app has an OAuth 2.0 client secret, that is the newest secret: the challenge is answered with it.",
+        ],
         ..PROVIDER
     },
     Provider {
@@ -1018,6 +1034,7 @@ pub static PROVIDERS: &[Provider] = &[
             schedule: "where acknowledgement is required: for up to 15 days, older modes 10 times a day apart",
             signed: Signed::Unknown,
         },
+        remarks: &["Its older XML formats have no type."],
         ..PROVIDER
     },
     Provider {
@@ -1098,6 +1115,7 @@ pub static PROVIDERS: &[Provider] = &[
             horizon_seconds: None,
             schedule: "a 409 3 times, a time-out 5 times; a 429 or 503 only with Retry-After under 60",
         },
+        remarks: &["Method and address are not signed: requests without a body look alike but for their id."],
         ..PROVIDER
     },
     Provider {
@@ -1119,6 +1137,7 @@ pub static PROVIDERS: &[Provider] = &[
             DAY,
             "ever more rarely for 24 h, then it disables the webhook; a 410 deletes it",
         ),
+        remarks: &["A 410 deletes the subscription."],
         ..PROVIDER
     },
     Provider {
@@ -1248,6 +1267,7 @@ pub static PROVIDERS: &[Provider] = &[
             8 * HOUR,
             "6 times: after 5, 10, 15 min, 1, 2 and 4 h; `delivered` never; 406 stops it",
         ),
+        remarks: &["Its JSON webhooks are understood, and not the forms that inbound routes post."],
         ..PROVIDER
     },
     Provider {
@@ -1297,6 +1317,7 @@ pub static PROVIDERS: &[Provider] = &[
         ],
         patience_seconds: Some(10),
         retries: retries(Retried::NotSuccess, 30 * DAY, "after 9, 18, 27 s, then 2 min to 8 h apart for 30 days"),
+        remarks: &["Choose JSON: its form (HTTP POST) and SOAP are not understood."],
         ..PROVIDER
     },
     Provider {
@@ -1369,6 +1390,7 @@ pub static PROVIDERS: &[Provider] = &[
             ..QUESTION
         }],
         retries: retries(Retried::NotOk, 30 * MINUTE, "every minute for 30 min"),
+        remarks: &["Create the webhook by an app: with a personal token it sends no signature."],
         ..PROVIDER
     },
     Provider {
@@ -1404,6 +1426,7 @@ pub static PROVIDERS: &[Provider] = &[
         required: &[Setting::WebhookId],
         headers: &["paypal-transmission-id", "paypal-transmission-time"],
         retries: retries(Retried::NotSuccess, 3 * DAY, "25 times in 3 days"),
+        remarks: &["Events of the simulator need webhook_id = \"WEBHOOK_ID\"."],
         ..PROVIDER
     },
 ];
