@@ -195,7 +195,7 @@ async fn what_was_interrupted_before_runs_alone_after_its_batch_and_those_first_
         let message = wharf.messages_of(&[order]);
         for _ in 0..times {
             let process = wharf.process(dies, 60, &message);
-            let _ = tokio::time::timeout(std::time::Duration::from_secs(1), process).await;
+            let _ = tokio::time::timeout(Duration::from_secs(1), process).await;
             wharf.the_lease_ends(&wharf.in_state(order, "processing").await).await;
         }
     }
@@ -205,7 +205,7 @@ async fn what_was_interrupted_before_runs_alone_after_its_batch_and_those_first_
         let (counted, seen) = (Arc::clone(&counted), Arc::clone(&seen));
         async move {
             *counted.lock().unwrap() += 1;
-            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+            tokio::time::sleep(Duration::from_millis(200)).await;
             let together = std::mem::take(&mut *counted.lock().unwrap());
             seen.lock().unwrap().push((id(&delivery), delivery.attempt(), together));
             Ok::<(), HandlerError>(())
@@ -224,7 +224,7 @@ async fn what_runs_alone_goes_back_unclaimed_if_the_batch_took_all_the_time() {
     let wharf = Wharf::start().await;
     let dies = async |_: Delivery| -> Result<(), HandlerError> { std::future::pending().await };
     let messages = wharf.messages_of(&["o-1"]);
-    let _ = tokio::time::timeout(std::time::Duration::from_secs(1), wharf.process(dies, 60, &messages)).await;
+    let _ = tokio::time::timeout(Duration::from_secs(1), wharf.process(dies, 60, &messages)).await;
     wharf.the_lease_ends(&wharf.in_state("o-1", "processing").await).await;
     let before = wharf.in_state("o-1", "processing").await;
     assert_eq!(wharf.process(async |_| Ok(()), 7, &messages).await, [0]);
@@ -241,7 +241,7 @@ async fn what_is_settled_is_deleted_before_something_runs_that_may_kill_the_work
             _ => Ok(()),
         }
     };
-    let soon = std::time::Duration::from_secs(3);
+    let soon = Duration::from_secs(3);
     let _ = tokio::time::timeout(soon, wharf.process(dies, 60, &wharf.messages_of(&["poison"]))).await;
     wharf.the_lease_ends(&wharf.in_state("poison", "processing").await).await;
     // Both come in one batch, of which Lambda never hears.
