@@ -969,7 +969,7 @@ pub static PROVIDERS: &[Provider] = &[
         title: "X (Twitter)",
         documentation: "https://docs.x.com/x-api/webhooks",
         schemes: &[Scheme {
-            signature: Place::Headers(&["x-twitter-webhooks-signature-oauth2", "x-twitter-webhooks-signature"]),
+            signature: Place::Headers(&["x-twitter-webhooks-signature", "x-twitter-webhooks-signature-oauth2"]),
             prefix: "sha256=",
             encoding: Base64,
             event_id: &[json("/data/event_uuid")],
