@@ -62,8 +62,8 @@ impl Language {
     /// Where its packages come from.
     pub fn registry(self) -> &'static str {
         match self {
-            Language::Node => "npm",
-            Language::Python => "PyPI",
+            Node => "npm",
+            Python => "PyPI",
         }
     }
 }
@@ -72,11 +72,11 @@ impl Crossing {
     /// The version that is pinned; `None` if none is.
     pub fn version(&self) -> Option<&'static str> {
         match self.language {
-            Language::Node => {
+            Node => {
                 let line = |line: &'static str| line.trim().strip_prefix(&format!("\"{}\": \"", self.package));
                 include_str!("../../interop/node/package.json").lines().find_map(line)?.split('"').next()
             }
-            Language::Python => {
+            Python => {
                 let mut lines = include_str!("../../interop/python/requirements.txt").lines();
                 lines.find_map(|line| line.strip_prefix(&format!("{}==", self.package)))
             }
