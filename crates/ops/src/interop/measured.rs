@@ -99,7 +99,7 @@ pub fn measure(project: &Project, crossing: &Crossing, libraries: &mut Libraries
         let known = crossing.differs.iter().find(|(differing, _)| *differing == variant).map(|(_, why)| *why);
         if variant.is_sent() {
             let sent = side.send(&sample, variant, now)?;
-            let word = libraries.verify(crossing, &sent, &side.given(&side.secret), side.certificate(), now)?;
+            let word = libraries.verify(crossing, &sent, &side.given(), side.certificate(), now)?;
             let what = variant.title().to_owned();
             measured.sent.push(Case { what, agrees: word.accepted, said: word.said, known });
         }
@@ -112,8 +112,8 @@ pub fn measure(project: &Project, crossing: &Crossing, libraries: &mut Libraries
     }
     let sample = Variant::Sample.of(project, crossing.provider)?;
     for negative in crossing.refuses {
-        let (what, request, secret, certificate) = side.altered(*negative, &sample, now)?;
-        let word = libraries.verify(crossing, &request, &side.given(&secret), &certificate, now)?;
+        let (what, request) = side.altered(*negative, &sample, now)?;
+        let word = libraries.verify(crossing, &request, &side.given(), side.certificate(), now)?;
         measured.refused.push(Case {
             what: format!("{what}, by the library"),
             agrees: !word.accepted,
@@ -170,11 +170,11 @@ impl Side<'_> {
         Ok(Side { crossing, endpoint, secret, stand_in })
     }
 
-    /// A secret as the library takes it.
-    fn given(&self, secret: &str) -> String {
+    /// The secret as the library takes it.
+    fn given(&self) -> String {
         match self.crossing.secret {
-            Given::AsShown => secret.to_owned(),
-            Given::InBase64 => STANDARD.encode(secret),
+            Given::AsShown => self.secret.clone(),
+            Given::InBase64 => STANDARD.encode(&self.secret),
         }
     }
 
@@ -204,7 +204,7 @@ impl Side<'_> {
             let names = ["ce-id", "ce-source", "ce-specversion", "ce-type"];
             names.iter().for_each(|name| drop(request.headers.remove(*name)));
         }
-        let signed = libraries.sign(self.crossing, &request, mode, &self.given(&self.secret), now)?;
+        let signed = libraries.sign(self.crossing, &request, mode, &self.given(), now)?;
         if self.crossing.provider != "cloudevents" {
             return Ok(signed);
         }
@@ -235,30 +235,19 @@ impl Side<'_> {
         }
     }
 
-    /// A request that must be refused, with the secret and certificate to judge it by.
-    fn altered(
-        &self,
-        negative: Negative,
-        sample: &Sample,
-        now: UnixMillis,
-    ) -> Result<(String, Outgoing, String, String)> {
-        let own = (self.secret.clone(), self.certificate().to_owned());
-        let sent = self.send(sample, Variant::Sample, now)?;
-        let (what, request, (secret, certificate)) = match negative {
-            Negative::OtherSecret => {
-                let other = Side::new(self.crossing)?;
-                let certificate = other.certificate().to_owned();
-                ("another secret".to_owned(), sent, (other.secret, certificate))
-            }
+    /// A request that must be refused, and what is wrong with it.
+    fn altered(&self, negative: Negative, sample: &Sample, now: UnixMillis) -> Result<(String, Outgoing)> {
+        let send = |side: &Side<'_>, at| side.send(sample, Variant::Sample, at);
+        Ok(match negative {
+            Negative::OtherSecret => ("another secret".to_owned(), send(&Side::new(self.crossing)?, now)?),
             Negative::MoreInBody | Negative::OtherMember(_) => {
-                ("another body".to_owned(), changed(negative, sent)?, own)
+                ("another body".to_owned(), changed(negative, send(self, now)?)?)
             }
             Negative::Stale(seconds) => {
                 let then = UnixMillis(now.0 - (seconds + 60) * 1000);
-                (format!("older than {seconds} s"), self.send(sample, Variant::Sample, then)?, own)
+                (format!("older than {seconds} s"), send(self, then)?)
             }
-        };
-        Ok((what, request, secret, certificate))
+        })
     }
 }
 

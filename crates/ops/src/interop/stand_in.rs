@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, PKCS_RSA_SHA256, SigningKey};
 use serde_json::Value;
+use uuid::Uuid;
 use wharf_webhook::clock::UnixMillis;
 use wharf_webhook::signature::signing::Outgoing;
 
@@ -19,6 +20,8 @@ const SNS_FIELDS: [&str; 6] = ["Message", "MessageId", "Subject", "Timestamp", "
 pub struct StandIn {
     key: KeyPair,
     sender: Sender,
+    /// Of its certificate's address: libraries keep what was there.
+    certificate_name: String,
     /// What the receiver is given: the key as the sender shows it; empty where it is published.
     pub shown: String,
     /// The certificate that it publishes, in PEM; else empty.
@@ -54,7 +57,7 @@ impl StandIn {
                 (String::new(), certificate.pem())
             }
         };
-        Ok(Some(StandIn { key, sender, shown, certificate }))
+        Ok(Some(StandIn { key, sender, certificate_name: Uuid::new_v4().simple().to_string(), shown, certificate }))
     }
 
     /// Signs a request as the sender would at `now`.
@@ -82,7 +85,8 @@ impl StandIn {
                 let Some(fields) = message.as_object_mut() else { bail!("the message is no object") };
                 let text = |name: &str| fields.get(name).and_then(Value::as_str);
                 let region = text("TopicArn").and_then(|topic| topic.split(':').nth(3)).context("it has no topic")?;
-                let address = format!("https://sns.{region}.amazonaws.com/SimpleNotificationService-crossed.pem");
+                let name = format!("SimpleNotificationService-{}.pem", self.certificate_name);
+                let address = format!("https://sns.{region}.amazonaws.com/{name}");
                 let signed: String =
                     SNS_FIELDS.iter().filter_map(|name| Some(format!("{name}\n{}\n", text(name)?))).collect();
                 let signature = STANDARD.encode(self.key.sign(signed.as_bytes())?);
