@@ -4,6 +4,7 @@
 //! then a handshake that is signed; and only then is anything of the request believed.
 
 use std::borrow::Cow;
+use std::cell::LazyCell;
 
 use crate::clock::UnixSeconds;
 use crate::compression;
@@ -11,7 +12,7 @@ use crate::handshake::{self, First, Reply};
 use crate::idempotency::{Digest, IdempotencyKey};
 use crate::json;
 use crate::limits::STATED_BYTES_MAX;
-use crate::provider::{BodyForm, Content, Covered, IdRating, Scheme, Source, WithoutId};
+use crate::provider::{BodyForm, Content, Coverage, Covered, IdRating, Scheme, Source, WithoutId};
 use crate::refusal::Refusal;
 use crate::request::Request;
 use crate::secret::Secrets;
@@ -147,10 +148,15 @@ fn said(terms: &Terms, request: &Request<'_>, sources: &[Source]) -> Option<(Str
 fn event(terms: &Terms, verified: Verified, request: &Request<'_>) -> Event {
     let scheme = &terms.scheme;
     let said_id = said(terms, request, scheme.event_id);
-    let digest = || covered::event_digest(terms, request);
+    let body_digest = Digest::of(request.body);
+    // Hashing is most of what a large body costs: each digest is taken once, and only if it counts.
+    let constant = LazyCell::new(|| covered::constant_digest(terms, request, body_digest));
+    let digest = || covered::event_digest(terms, request, *constant);
     let without_id = || match scheme.without_id {
         WithoutId::Digest => KeyBasis::Key(IdempotencyKey::of_content(digest())),
-        WithoutId::Stamp => KeyBasis::Key(IdempotencyKey::of_content(covered::signature_digest(terms, request))),
+        WithoutId::Stamp => {
+            KeyBasis::Key(IdempotencyKey::of_content(covered::signature_digest(terms, request, body_digest)))
+        }
         WithoutId::Arrival => KeyBasis::Arrival,
     };
     let basis = match (scheme.event_id_rating, &said_id) {
@@ -170,12 +176,19 @@ fn event(terms: &Terms, verified: Verified, request: &Request<'_>) -> Event {
     };
     let id = said_id.map(|(text, covered)| Stated { text, signed: covered == Covered::Yes });
     let kind = stated(terms, request, scheme.event_type);
+    let guard_digest = match (scheme.event_id_rating, scheme.coverage()) {
+        // Anybody can change the rest of the body: one signature is one event.
+        (IdRating::Hint, Coverage::Fields) => covered::signature_digest(terms, request, body_digest),
+        (IdRating::Hint, Coverage::Body | Coverage::Nothing) => *constant,
+        // Where the endpoint has no guard.
+        (IdRating::Event | IdRating::Events | IdRating::None | IdRating::Repeats, _) => body_digest,
+    };
     Event {
         basis,
         id,
         kind,
-        body_digest: Digest::of(request.body),
-        guard_digest: covered::guard_digest(terms, request),
+        body_digest,
+        guard_digest,
         form: scheme.body,
         decompressed: None,
         is_get: request.method == "GET",

@@ -14,9 +14,26 @@ use crate::refusal::Refusal;
 use crate::request::{Once, Request};
 use crate::terms::Terms;
 
-/// The digest of what a verified request's signature covers and no attempt changes. Attempts at one event have the same.
-pub(crate) fn event_digest(terms: &Terms, request: &Request<'_>) -> Digest {
-    let digest = constant_digest(terms, request);
+/// The digest of what a verified request's signature covers and no attempt changes. `body` is the digest of its body, which is
+/// not taken once more where nothing else counts.
+pub(crate) fn constant_digest(terms: &Terms, request: &Request<'_>, body: Digest) -> Digest {
+    let scheme = &terms.scheme;
+    let of_body = || constant_body_digest(scheme, request, body);
+    if scheme.digest == DigestOf::Body || scheme.coverage() == Coverage::Nothing {
+        return of_body();
+    }
+    match scheme.content {
+        Content::Parts(parts) if parts.iter().all(is_fixed_beside_body) => of_body(),
+        Content::Parts(parts) => signed_parts(terms, parts, request, Left::Varying),
+        Content::Twilio => twilio::digest(terms, request),
+        Content::Contentful => contentful::digest(terms, request),
+        Content::PlaidToken => plaid::digest(terms, request),
+        Content::Sns | Content::MondayToken => of_body(),
+    }
+}
+
+/// The digest that attempts at one event share and no other event has: of what is `constant`, and what stands beside it.
+pub(crate) fn event_digest(terms: &Terms, request: &Request<'_>, constant: Digest) -> Digest {
     // A header holds no line feed, so this is unambiguous.
     let beside: Vec<String> = terms
         .scheme
@@ -26,43 +43,18 @@ pub(crate) fn event_digest(terms: &Terms, request: &Request<'_>) -> Digest {
         .map(|source| request.lookup(source).map_or("\n".to_owned(), |text| format!("{text}\n")))
         .collect();
     if beside.iter().all(|text| text == "\n") {
-        return digest;
+        return constant;
     }
-    Digest::of_parts(&[beside.concat().as_bytes(), &digest.bytes()])
-}
-
-fn constant_digest(terms: &Terms, request: &Request<'_>) -> Digest {
-    let scheme = &terms.scheme;
-    let of_body = || Digest::of_parts(&constant_body(scheme, request));
-    if scheme.digest == DigestOf::Body || scheme.coverage() == Coverage::Nothing {
-        return of_body();
-    }
-    match scheme.content {
-        Content::Parts(parts) => signed_parts(terms, parts, request, Left::Varying),
-        Content::Twilio => twilio::digest(terms, request),
-        Content::Contentful => contentful::digest(terms, request),
-        Content::PlaidToken => plaid::digest(terms, request),
-        Content::Sns | Content::MondayToken => of_body(),
-    }
+    Digest::of_parts(&[beside.concat().as_bytes(), &constant.bytes()])
 }
 
 /// The digest of all that one signature covers, the timestamp included.
-pub(crate) fn signature_digest(terms: &Terms, request: &Request<'_>) -> Digest {
+pub(crate) fn signature_digest(terms: &Terms, request: &Request<'_>, body: Digest) -> Digest {
     match terms.scheme.content {
         Content::Parts(parts) => signed_parts(terms, parts, request, Left::Nothing),
         Content::Twilio | Content::Contentful | Content::Sns | Content::PlaidToken | Content::MondayToken => {
-            constant_digest(terms, request)
+            constant_digest(terms, request, body)
         }
-    }
-}
-
-/// The digest that no two requests share of which each has a signature of its own, as far as the signature says: what a replay
-/// guard claims.
-pub(crate) fn guard_digest(terms: &Terms, request: &Request<'_>) -> Digest {
-    match terms.scheme.coverage() {
-        // Anybody can change the rest of the body: one signature is one event.
-        Coverage::Fields => signature_digest(terms, request),
-        Coverage::Body | Coverage::Nothing => constant_digest(terms, request),
     }
 }
 
@@ -83,14 +75,13 @@ enum Left {
 }
 
 fn signed_parts(terms: &Terms, parts: List<Part>, request: &Request<'_>, left: Left) -> Digest {
-    // Nothing that is fixed, if the body is all that counts: so its digest is the one that everybody knows.
-    let is_body_alone = left == Left::Varying
-        && parts.iter().all(|part| matches!(part, Part::Body | Part::Literal(_) | Part::Timestamp | Part::Secret));
-    if is_body_alone {
-        return Digest::of_parts(&constant_body(&terms.scheme, request));
-    }
     let pieces = pieces(terms, parts, request, left);
     Digest::of_parts(&pieces.iter().map(AsRef::as_ref).collect::<Vec<_>>())
+}
+
+/// Whether a part is the body, or says nothing that could tell events apart.
+fn is_fixed_beside_body(part: &Part) -> bool {
+    matches!(part, Part::Body | Part::Literal(_) | Part::Timestamp | Part::Secret)
 }
 
 /// The signed bytes of a request that was verified: whatever is not there was nothing to the signature either.
@@ -140,6 +131,10 @@ fn pieces<'a>(terms: &'a Terms, parts: List<Part>, request: &Request<'a>, left: 
 fn timestamp<'a>(terms: &Terms, parts: &[Part], request: &Request<'a>) -> Option<Cow<'a, [u8]>> {
     let claims: Result<_, Refusal> = claims(&terms.scheme, request);
     super::timestamp(terms, parts, &claims.ok()?, request).ok()?.map(|stamp| stamp.text)
+}
+
+fn constant_body_digest(scheme: &Scheme, request: &Request<'_>, body: Digest) -> Digest {
+    if scheme.varies.is_empty() { body } else { Digest::of_parts(&constant_body(scheme, request)) }
 }
 
 /// The body without the members that vary.
