@@ -1,6 +1,7 @@
 //! `cargo ops interop`: Wharf and the senders' own libraries.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs;
 
 use anyhow::{Context, Result, bail};
@@ -50,9 +51,8 @@ pub fn run(project: &Project, arguments: &Arguments) -> Result<()> {
     }
     let mut libraries = HashMap::new();
     for crossing in &crossings {
-        let language = crossing.language;
-        if !libraries.contains_key(&language) {
-            libraries.insert(language, Libraries::start(project, language, &progress)?);
+        if let Entry::Vacant(vacant) = libraries.entry(crossing.language) {
+            vacant.insert(Libraries::start(project, crossing.language, &progress)?);
         }
     }
     let mut all: Vec<Measured> = Vec::new();
