@@ -19,7 +19,12 @@ pub fn installed(project: &Project, from: &str, to: &str, announced: &str, progr
     // npm writes this file last.
     if is_new || !folder.join("node_modules/.package-lock.json").is_file() {
         progress(announced);
-        npm(&folder, &["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"])?;
+        let made = npm(&folder, &["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]);
+        if made.is_err() {
+            // What was there before may still be there: the next call must not take it for what is asked for.
+            let _ = fs::remove_file(folder.join("package.json"));
+        }
+        made?;
     }
     Ok(folder)
 }

@@ -311,11 +311,16 @@ mod tests {
 
     #[test]
     fn a_sender_that_an_endpoint_describes_adds_no_headers() {
-        let generic = "provider = \"generic\"\nsignature = { header = \"X-Sig\", algorithm = \"hmac-sha256\" }";
-        let sent = sent("generic", &endpoint(generic));
-        let mut names: Vec<&str> = sent.headers.keys().map(HeaderName::as_str).collect();
-        names.sort_unstable();
-        assert_eq!(names, ["content-type", "x-sig"]);
+        let case = CaseBody {
+            event_type: "sample".to_owned(),
+            content_type: "application/json".to_owned(),
+            headers: vec![("X-Tenant".to_owned(), "seven".to_owned())],
+            body: Vec::new(),
+        };
+        let added = |provider| headers_of(provider, Some(&case));
+        assert_eq!(added("generic"), []);
+        let tenant = (HeaderName::from_static("x-tenant"), HeaderValue::from_static("seven"));
+        assert_eq!(added("github"), [tenant]);
     }
 
     #[test]

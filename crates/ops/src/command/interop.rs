@@ -51,9 +51,8 @@ pub fn run(project: &Project, arguments: &Arguments) -> Result<()> {
     }
     let mut libraries = HashMap::new();
     for crossing in &crossings {
-        let language = crossing.language;
-        if let Entry::Vacant(entry) = libraries.entry(language) {
-            entry.insert(Libraries::start(project, language, &progress)?);
+        if let Entry::Vacant(vacant) = libraries.entry(crossing.language) {
+            vacant.insert(Libraries::start(project, crossing.language, &progress)?);
         }
     }
     let mut all: Vec<Measured> = Vec::new();

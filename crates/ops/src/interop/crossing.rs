@@ -148,7 +148,7 @@ const MONDAY: Crossing = Crossing {
     provider: "monday",
     signs: true,
     refuses: &[OtherSecret, Stale(300)],
-    note: "no library of monday's verifies; this is the one that its documentation uses, or its like in Python",
+    note: "no library of monday's verifies; this is one that its documentation names",
     ..CROSSING
 };
 
@@ -266,7 +266,7 @@ pub static CROSSINGS: &[Crossing] = &[
     Crossing {
         provider: "bigcommerce",
         secret: Given::InBase64,
-        note: "BigCommerce's documentation names this library",
+        note: "BigCommerce signs as Standard Webhooks does; the key is its secret's text, which the library takes in base64",
         ..STANDARD_WEBHOOKS
     },
     Crossing { provider: "bigcommerce", secret: Given::InBase64, language: Python, ..STANDARD_WEBHOOKS },
@@ -301,20 +301,20 @@ pub static WITHOUT: &[(&str, &str)] = &[
     ("dropbox", "`dropbox` on npm and PyPI does not verify"),
     ("okta", "`@okta/okta-sdk-nodejs` does not verify"),
     ("pagerduty", "`@pagerduty/pdjs` does not verify; only the one for Go does"),
-    ("bitbucket", "none of Atlassian's; the scheme is GitHub's"),
-    ("jira", "none of Atlassian's for these webhooks; the scheme is GitHub's"),
+    ("bitbucket", "none of Atlassian's was found; the scheme is GitHub's"),
+    ("jira", "none of Atlassian's for these webhooks was found; the scheme is GitHub's"),
     ("intercom", "`intercom-client` does not verify"),
     ("sentry", "Sentry's own are for sending errors"),
     ("vercel", "`@vercel/sdk` does not verify"),
     ("asana", "`asana` on npm and PyPI does not verify"),
-    ("circleci", "none"),
+    ("circleci", "none was found"),
     ("woocommerce", "`@woocommerce/woocommerce-rest-api` does not verify"),
     ("typeform", "`@typeform/api-client` does not verify"),
     ("docusign", "`docusign-esign` does not verify"),
-    ("trello", "none of Trello's"),
-    ("zendesk", "none of Zendesk's"),
-    ("calendly", "none of Calendly's"),
-    ("buildkite", "none of Buildkite's for Node or Python"),
+    ("trello", "none of Trello's was found"),
+    ("zendesk", "none of Zendesk's was found"),
+    ("calendly", "none of Calendly's was found"),
+    ("buildkite", "none of Buildkite's for Node or Python was found"),
     ("msgraph", "`@microsoft/microsoft-graph-client` does not verify"),
     ("plaid", "`plaid` on npm fetches keys and does not verify"),
     (
