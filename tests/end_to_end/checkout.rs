@@ -1,7 +1,7 @@
 //! A checkout of a test's own, in which `cargo ops` runs as an operator runs it, and finds AWS in an emulator.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
