@@ -693,3 +693,22 @@ fn the_largest_record_that_the_limits_allow_fits_an_item() {
         .sum();
     assert!((380_000..=RECORD_BYTES_MAX).contains(&bytes), "{bytes}");
 }
+
+#[test]
+fn a_waiting_event_whose_message_the_queue_refuses_fails_and_keeps_its_message() {
+    let waiting = Record { message: Some("held".into()), ..record(State::Waiting) };
+    let write = waiting.unsendable("it is too long", NOW);
+    assert_eq!(write.condition, unchanged(State::Waiting));
+    assert_eq!((write.record.state, write.record.settled_at), (State::Failed, Some(NOW)));
+    assert_eq!(write.record.message.as_deref(), Some("held"));
+    assert_eq!(write.record.failures.last().map(|failure| failure.reason.as_str()), Some("it is too long"));
+}
+
+#[test]
+fn a_delivery_that_the_queue_refuses_fails_without_an_attempt_and_keeps_its_message() {
+    let write = unqueueable(&arriving(), "two".into(), "it is too long", NOW);
+    assert_eq!(write.condition, Condition::Vacant { now: NOW });
+    assert_eq!((write.record.state, write.record.attempt, write.record.settled_at), (State::Failed, 0, Some(NOW)));
+    assert_eq!(write.record.message.as_deref(), Some("the message"));
+    assert_eq!(write.record.failures.last().map(|failure| failure.reason.as_str()), Some("it is too long"));
+}
