@@ -247,6 +247,13 @@ mod tests {
     }
 
     #[test]
+    fn a_public_key_of_another_algorithm_is_as_long_as_it_is() {
+        // As in tests/vectors/sendgrid.json: a point on P-256, in DER.
+        let key = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE97RRpXq/iSpluw+lEzfjfigtMNbsn3dYHtw7Dx8cj/OfI8dAxuU8JqQYktvivvlaXR0JEOnNeb54zuI1buyueA==";
+        assert!(parse(key, "sendgrid").unwrap().newest().unwrap().is_public());
+    }
+
+    #[test]
     fn plaids_credentials_are_a_client_id_and_a_secret_and_neither_is_empty() {
         let secrets = parse("client:se:cret", "plaid").unwrap();
         assert_eq!(secrets.plaid_credentials(), Some(("client", "se:cret")));

@@ -1,6 +1,6 @@
 //! The edges of what `endpoints.toml` may say.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "what goes wrong in a test is a failure of the test")]
+#![expect(clippy::unwrap_used, reason = "what goes wrong in a test is a failure of the test")]
 
 use wharf_webhook::endpoints::{Endpoint, Endpoints, SecretStore};
 use wharf_webhook::policy::{Deliver, OnInterrupted};
