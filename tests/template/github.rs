@@ -37,7 +37,7 @@ fn sub(text: &str) -> Value {
 }
 
 rules! {
-    of crate::Template::github;
+    of github;
 
     fn github_is_believed_for_one_repository_environment_and_branch(template) {
         let trust = template.properties("DeployRole")["AssumeRolePolicyDocument"]["Statement"].as_array().unwrap();

@@ -55,10 +55,10 @@ pub enum Change {
 /// or of another template.
 #[macro_export]
 macro_rules! rules {
-    (of $of:path; $($(#[doc = $doc:literal])* fn $name:ident($template:ident) $body:block broken by [$($change:expr),+ $(,)?])+) => {
+    (of $of:ident; $($(#[doc = $doc:literal])* fn $name:ident($template:ident) $body:block broken by [$($change:expr),+ $(,)?])+) => {
         /// The rules of this module.
         pub const RULES: &[$crate::Rule] = &[$($crate::Rule {
-            of: $of,
+            of: $crate::Template::$of,
             name: stringify!($name),
             holds: $name,
             broken_by: { use $crate::Change::*; &[$($change),+] },
@@ -66,10 +66,10 @@ macro_rules! rules {
         $($(#[doc = $doc])* fn $name($template: &$crate::Template) $body)+
         #[cfg(test)]
         mod tests {
-            $(#[test] fn $name() { super::$name($of()) })+
+            $(#[test] fn $name() { super::$name($crate::Template::$of()) })+
         }
     };
-    ($($rule:tt)+) => { $crate::rules! { of $crate::Template::production; $($rule)+ } };
+    ($($rule:tt)+) => { $crate::rules! { of production; $($rule)+ } };
 }
 
 #[test]

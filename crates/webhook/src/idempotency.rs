@@ -145,4 +145,15 @@ mod tests {
         assert_eq!(IdempotencyKey::of_event("evt_1").event_and_body(), ("evt_1", None));
         assert_eq!(IdempotencyKey::of_event(&format!(":{body}")).event_and_body(), (&*format!(":{body}"), None));
     }
+
+    #[test]
+    fn a_key_and_a_digest_are_shown_as_they_are_written() {
+        let digest = Digest::of(b"");
+        let hex = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(IdempotencyKey::of_event("evt_1").to_string(), "evt_1");
+        assert_eq!((digest.to_string(), format!("{digest:?}")), (hex.to_owned(), format!("Digest({hex})")));
+        // S3 is told these.
+        assert_eq!(digest.bytes()[..4], [0xe3, 0xb0, 0xc4, 0x42]);
+        assert_eq!(digest.bytes()[28..], [0x78, 0x52, 0xb8, 0x55]);
+    }
 }

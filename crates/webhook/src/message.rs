@@ -385,6 +385,17 @@ mod tests {
     }
 
     #[test]
+    fn a_message_of_one_mebibyte_is_carried_and_one_of_a_byte_more_is_not() {
+        let of_header = |bytes: usize| {
+            let headers = vec![("x".to_owned(), "y".repeat(bytes))];
+            encode(&of(Envelope { headers, ..envelope() }, b""))
+        };
+        let beside = of_header(1).unwrap().len() - 1;
+        assert_eq!(of_header(1_048_576 - beside).unwrap().len(), 1_048_576);
+        assert_eq!(of_header(1_048_577 - beside).unwrap_err().bytes, 1_048_577);
+    }
+
+    #[test]
     fn a_message_over_one_mebibyte_is_refused() {
         let headers = vec![("x".to_owned(), "y".repeat(MESSAGE_BYTES_MAX))];
         let bytes = encode(&of(Envelope { headers, ..envelope() }, b"")).unwrap_err().bytes;

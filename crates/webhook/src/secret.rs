@@ -229,6 +229,41 @@ mod tests {
     }
 
     #[test]
+    fn a_public_key_is_known_by_its_prefix_has_32_bytes_and_cannot_sign() {
+        // RFC 8032, 7.1, test 1.
+        let key = "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
+        let public = parse(&format!("whpk_{key}"), "standardwebhooks").unwrap();
+        assert!(public.newest().unwrap().is_public());
+        assert!(!parse(&format!("whsec_{key}"), "standardwebhooks").unwrap().newest().unwrap().is_public());
+        assert!(!parse(key, "standardwebhooks").unwrap().newest().unwrap().is_public());
+        // 31 bytes, and 33.
+        for wrong in ["AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"] {
+            assert_eq!(
+                parse(&format!("whpk_{wrong}"), "standardwebhooks"),
+                Err(SecretError::NotAPublicKey { line: 1 }),
+                "{wrong}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_public_key_of_another_algorithm_is_as_long_as_it_is() {
+        // As in tests/vectors/sendgrid.json: a point on P-256, in DER.
+        let key = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE97RRpXq/iSpluw+lEzfjfigtMNbsn3dYHtw7Dx8cj/OfI8dAxuU8JqQYktvivvlaXR0JEOnNeb54zuI1buyueA==";
+        assert!(parse(key, "sendgrid").unwrap().newest().unwrap().is_public());
+    }
+
+    #[test]
+    fn plaids_credentials_are_a_client_id_and_a_secret_and_neither_is_empty() {
+        let secrets = parse("client:se:cret", "plaid").unwrap();
+        assert_eq!(secrets.plaid_credentials(), Some(("client", "se:cret")));
+        for wrong in ["client", ":", "client:", ":secret"] {
+            assert!(matches!(parse(wrong, "plaid"), Err(SecretError::Unreadable { line: 1, .. })), "{wrong}");
+        }
+        assert_eq!(Secrets::NONE.plaid_credentials(), None);
+    }
+
+    #[test]
     fn debug_shows_no_secret() {
         let secrets = parse("sesame", "github").unwrap();
         assert_eq!(format!("{secrets:?}"), "Secrets([Secret(…)])");

@@ -720,3 +720,30 @@ fn the_largest_record_that_the_limits_allow_fits_an_item() {
         .sum();
     assert!((380_000..=RECORD_BYTES_MAX).contains(&bytes), "{bytes}");
 }
+
+#[test]
+fn a_waiting_event_whose_message_the_queue_refuses_fails_and_keeps_its_message() {
+    let waiting = Record { message: Some("held".into()), sent_at: Some(NOW.plus(-9)), ..record(State::Waiting) };
+    let write = waiting.unsendable("it is too long", NOW);
+    assert_eq!((write.record.due_at, write.record.sent_at), (None, None), "it waits no more");
+    assert_eq!(write.condition, unchanged(State::Waiting));
+    assert_eq!((write.record.state, write.record.settled_at), (State::Failed, Some(NOW)));
+    assert_eq!(write.record.message.as_deref(), Some("held"));
+    assert_eq!(write.record.failures.last().map(|failure| failure.reason.as_str()), Some("it is too long"));
+}
+
+#[test]
+fn a_delivery_that_the_queue_refuses_fails_without_an_attempt_and_keeps_its_message() {
+    let write = unqueueable(&arriving(), "two".into(), "it is too long", NOW);
+    assert_eq!(write.condition, Condition::Vacant { now: NOW });
+    assert_eq!((write.record.state, write.record.attempt, write.record.settled_at), (State::Failed, 0, Some(NOW)));
+    assert_eq!(write.record.message.as_deref(), Some("the message"));
+    assert_eq!(write.record.failures.last().map(|failure| failure.reason.as_str()), Some("it is too long"));
+}
+
+#[test]
+fn a_state_is_shown_by_the_word_that_the_table_has() {
+    let states = [State::Processing, State::Waiting, State::Completed, State::Failed, State::Parked];
+    let shown: Vec<_> = states.iter().map(State::to_string).collect();
+    assert_eq!(shown, ["processing", "waiting", "completed", "failed", "parked"]);
+}

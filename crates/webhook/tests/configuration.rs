@@ -1,0 +1,68 @@
+//! The edges of what `endpoints.toml` may say.
+
+#![expect(clippy::unwrap_used, reason = "what goes wrong in a test is a failure of the test")]
+
+use wharf_webhook::endpoints::{Endpoint, Endpoints, SecretStore};
+use wharf_webhook::policy::{Deliver, OnInterrupted};
+
+fn github(keys: &str) -> Result<Endpoint, String> {
+    let text = format!("[endpoints.one]\nprovider = \"github\"\n{keys}\n");
+    Endpoints::parse(&text)
+        .map(|endpoints| endpoints.get("one").unwrap().clone())
+        .map_err(|problems| problems.to_string())
+}
+
+#[test]
+fn every_problem_is_a_line_with_the_files_name_and_the_line_that_it_is_in() {
+    let problems = github("deliver = \"nowhere\"\nkeep_days = 0").unwrap_err();
+    let lines: Vec<&str> = problems.lines().collect();
+    assert_eq!(lines.len(), 2, "{problems}");
+    assert!(lines[0].starts_with("endpoints.toml:3: `deliver` is \"nowhere\""), "{problems}");
+    assert!(lines[1].starts_with("endpoints.toml:4: `keep_days` is 0"), "{problems}");
+}
+
+#[test]
+fn what_holds_without_a_key_can_be_written_out() {
+    let plain = github("").unwrap();
+    let written =
+        "deliver = \"handler\"\non_interrupted = \"rerun\"\nsecret_store = \"parameterstore\"\nreplay_guard = false";
+    assert_eq!(github(written).unwrap(), plain);
+    assert_eq!((plain.policy.deliver, plain.policy.on_interrupted), (Deliver::Handler, OnInterrupted::Rerun));
+    assert_eq!(plain.secret_store, SecretStore::ParameterStore);
+    assert!(!plain.is_probe(), "the probe's endpoint is in no file");
+}
+
+#[test]
+fn two_hundred_endpoints_are_accepted_and_one_more_is_not() {
+    let of = |count: usize| {
+        let text: String = (0..count).map(|number| format!("[endpoints.e{number}]\nprovider = \"github\"\n")).collect();
+        Endpoints::parse(&text).map(|endpoints| endpoints.iter().count()).map_err(|problems| problems.to_string())
+    };
+    assert_eq!(of(200), Ok(200));
+    assert!(of(201).unwrap_err().contains("there are 201 endpoints, and 200 are the most"));
+}
+
+#[test]
+fn one_refusal_can_raise_an_alarm_and_none_cannot() {
+    assert_eq!(github("alarm_refusals = 1").unwrap().alarms.refusals, Some(1));
+    assert!(github("alarm_refusals = 0").unwrap_err().contains("`alarm_refusals` is 0, and must be 1 or more"));
+}
+
+#[test]
+fn all_waits_can_be_as_long_as_the_first_and_none_can_be_shorter() {
+    let retry = |longest: u32| github(&format!("retry = {{ first_seconds = 60, longest_seconds = {longest} }}"));
+    assert_eq!(retry(60).unwrap().policy.retry.longest_seconds, 60);
+    assert!(retry(59).unwrap_err().contains("`retry` waits 60 s first, and 59 s are its longest wait"));
+}
+
+#[test]
+fn a_topic_is_an_arn_of_six_parts() {
+    let topics = |arn: &str| {
+        let text = format!("[endpoints.one]\nprovider = \"sns\"\ntopics = [{arn:?}]\n");
+        Endpoints::parse(&text).map(|_| ()).map_err(|problems| problems.to_string())
+    };
+    assert_eq!(topics("arn:aws:sns:eu-central-1:123456789012:alerts"), Ok(()));
+    for wrong in ["urn:aws:sns:eu-central-1:123456789012:alerts", "arn:aws:sns:eu-central-1:123456789012"] {
+        assert!(topics(wrong).unwrap_err().contains("which is not a topic's"), "{wrong}");
+    }
+}
