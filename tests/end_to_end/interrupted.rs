@@ -156,10 +156,9 @@ async fn what_kills_its_worker_each_time_comes_to_an_end_and_nine_neighbours_com
     }
     wharf.resume().await;
     let orders: Vec<String> = (1..=9).map(|number| format!("o-{number}")).collect();
-    // What a worker has died at comes back when the lease would have ended: twice 35 seconds.
-    let time = Duration::from_secs(150);
+    // What died before comes back after forty seconds each time, whatever the queue has.
     wharf
-        .until_within(time, "the poison has failed and its neighbours are completed", async || {
+        .until_within(Duration::from_secs(180), "the poison has failed and its neighbours are completed", async || {
             let mut open = 0;
             for order in orders.iter().map(String::as_str).chain(["poison"]) {
                 for record in wharf.records("shop", order).await {
@@ -328,9 +327,9 @@ async fn messages_of_a_slow_batch_and_of_what_died_before_come_back_when_the_lea
         _ = consumer.process(batch(), deadline()) => panic!("it never ends"),
         () = is_hidden(2) => {}
     }
-    // After two seconds of sixty-five.
+    // After two seconds of seventy.
     let seconds = taken();
-    assert!(seconds.iter().all(|seconds| (58..=64).contains(seconds)), "{seconds:?}");
+    assert!(seconds.iter().all(|seconds| (62..=69).contains(seconds)), "{seconds:?}");
 
     wharf.the_lease_ends(&wharf.in_state("o-1", "processing").await).await;
     let begins_again = async { is_dead.clone().wait_for(|times| *times == 2).await.map(|_| ()).unwrap() };
@@ -340,7 +339,7 @@ async fn messages_of_a_slow_batch_and_of_what_died_before_come_back_when_the_lea
     }
     // Of the one that runs alone, before it does.
     let seconds = taken();
-    assert!(seconds.len() == 1 && (60..=66).contains(&seconds[0]), "{seconds:?}");
+    assert!(seconds.len() == 1 && (65..=71).contains(&seconds[0]), "{seconds:?}");
 
     // A batch that is quick makes no such call.
     let quick = Consumer { queue: wharf.queue_through(&proxy), ..wharf.consumer(async |_| Ok(())) };

@@ -586,8 +586,8 @@ impl World {
 
     /// What was acknowledged is deleted, even if somebody else has it in hand, too; what goes back is hidden until its time.
     fn tell_queue(&mut self, run: usize) {
-        // By the queue's clock, which knows nothing of the worker's.
-        let lease_until = self.runs[run].deadline + LEASE_MARGIN_SECONDS - self.runs[run].ahead;
+        // By whatever clock.
+        let lease_is_over_at = self.runs[run].deadline + 2 * LEASE_MARGIN_SECONDS;
         for parcel in 0..self.runs[run].parcels.len() {
             let in_hand = &mut self.runs[run].parcels[parcel];
             let message = &mut self.messages[in_hand.message];
@@ -601,8 +601,8 @@ impl World {
                 Stage::Back(_) => {}
                 // This worker may not live to report it: then it comes back when the lease ends.
                 Stage::WaitsForTheOthers => {
-                    let seconds = (lease_until - self.now).max(1);
-                    if message.receives == in_hand.receives {
+                    let seconds = (lease_is_over_at - self.now).max(1);
+                    if message.receives == in_hand.receives && message.receives < RECEIVES_IN_QUEUE_MAX {
                         message.visible_at = self.now + seconds;
                         self.after(seconds, seconds + 2, Happening::Poll);
                     }
