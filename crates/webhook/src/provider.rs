@@ -279,6 +279,8 @@ pub enum SecretForm {
         header: Text,
         /// The only hosts that it may be on.
         hosts: List<Text>,
+        /// What its path begins with; behind it come letters, digits and hyphens, at least one, and no query.
+        path: Text,
     },
     /// There is none: SNS names a certificate of its own region in the body.
     SnsCertificate,

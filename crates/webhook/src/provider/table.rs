@@ -1404,6 +1404,7 @@ pub static PROVIDERS: &[Provider] = &[
             secret: SecretForm::Certificate {
                 header: "paypal-cert-url",
                 hosts: &["api.paypal.com", "api.sandbox.paypal.com"],
+                path: "/v1/notifications/certs/CERT-",
             },
             content: Content::Parts(&[
                 Part::Header("paypal-transmission-id"),

@@ -68,13 +68,13 @@ pub enum KeyError {
 /// A [`Refusal`] that names the cause.
 pub fn address(terms: &Terms, request: &Request<'_>) -> Result<Option<KeyAddress>, Refusal> {
     match terms.scheme.secret {
-        SecretForm::Certificate { header: name, hosts } => {
+        SecretForm::Certificate { header: name, hosts, path } => {
             if let Content::Parts(parts) = terms.scheme.content {
                 Reading::of(terms, parts, request)?;
             }
             let url = header(request, name)?.to_str().unwrap_or_default();
             match host_of(url) {
-                Some((uri, host)) if hosts.contains(&&*host) && is_paypals(&uri) => {
+                Some((uri, host)) if hosts.contains(&&*host) && is_named_under(path, &uri) => {
                     Ok(Some(KeyAddress::Certificate { url: url.to_owned() }))
                 }
                 Some(_) | None => Err(Refusal::KeyElsewhere { address: Quoted::new(url) }),
@@ -86,12 +86,10 @@ pub fn address(terms: &Terms, request: &Request<'_>) -> Result<Option<KeyAddress
     }
 }
 
-/// The path of PayPal's certificates, as in all of its examples: `/v1/notifications/certs/CERT-360caa42-fca2a594-a5cafa77`. PayPal
-/// is the only sender whose certificate's address is in a header. (developer.paypal.com/api/rest/webhooks/rest, read on 2026-11-27)
-fn is_paypals(uri: &Uri) -> bool {
+fn is_named_under(path: &str, uri: &Uri) -> bool {
     let is_name =
         |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    uri.path().strip_prefix("/v1/notifications/certs/CERT-").is_some_and(is_name) && uri.query().is_none()
+    uri.path().strip_prefix(path).is_some_and(is_name) && uri.query().is_none()
 }
 
 /// An HTTPS address without port, user part or fragment, and its host; `None` for any other.
