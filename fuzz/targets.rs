@@ -405,6 +405,8 @@ pub fn sign_then_judge(data: &[u8]) {
                 provider: terms.provider.name.to_owned(),
                 arrival_id: "arrival".to_owned(),
                 received_at: millis,
+                method: "POST".to_owned(),
+                query: None,
                 content_type: Some(String::from_utf8_lossy(&signed.body).into_owned()),
                 headers,
                 replay_guard: choices & 8 == 8,

@@ -141,6 +141,8 @@ impl Ingress {
             provider: endpoint.terms.provider.name.to_owned(),
             arrival_id: request.arrival_id().to_owned(),
             received_at: visit.now,
+            method: request.method().to_owned(),
+            query: endpoint.terms.carried_query(&url),
             content_type: text(&headers, "content-type"),
             headers: endpoint
                 .kept_headers()

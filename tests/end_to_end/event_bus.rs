@@ -63,17 +63,22 @@ async fn an_event_is_on_the_bus_with_source_type_key_and_its_body_as_json() {
 #[tokio::test]
 async fn a_body_that_is_no_json_is_on_the_bus_in_base64_and_a_large_one_by_reference() {
     let (wharf, queue) = start(&json!({ "source": [{ "prefix": "wharf." }] })).await;
-    let post = async |body: &[u8]| {
+    let post = async |query: &str, body: &[u8]| {
         let pairs = [("content-type", "application/octet-stream")];
-        wharf.post("shop", wharf.signed("shop", &pairs, body), body).await
+        let url = format!("{}{query}", wharf.url("shop"));
+        wharf.request("POST", &url, wharf.signed("shop", &pairs, body), body).await
     };
-    assert_eq!(post(b"\xff\x00").await.status, 200);
+    assert_eq!(post("?tenant=7&name=a%20b", b"\xff\x00").await.status, 200);
     let event = wharf.until("it is on the bus", async || wharf.heard(&queue).await.pop()).await;
     assert_eq!(event["detail-type"], "webhook");
     assert_eq!(event["detail"]["body_base64"], "/wA=");
+    assert_eq!(
+        (&event["detail"]["method"], &event["detail"]["query"]),
+        (&json!("POST"), &json!("tenant=7&name=a%20b"))
+    );
 
     let large = vec![b'x'; 192 * 1024 + 1];
-    assert_eq!(post(&large).await.status, 200);
+    assert_eq!(post("", &large).await.status, 200);
     let event = wharf.until("it is on the bus", async || wharf.heard(&queue).await.pop()).await;
     let reference = &event["detail"]["body_reference"];
     assert_eq!(reference["bucket"], wharf.stack.facts().bucket.as_str());

@@ -163,6 +163,8 @@ impl Wharf {
             provider: "generic".into(),
             arrival_id: format!("arrival-{}", received_at.0),
             received_at,
+            method: "POST".to_owned(),
+            query: None,
             content_type: None,
             headers: vec![],
             replay_guard: false,

@@ -194,13 +194,16 @@ async fn what_the_sender_said_is_shown_from_the_record_or_from_the_bucket_and_no
     let large = format!(r#"{{"id":"large","type":"paid","fill":"{}"}}"#, "x".repeat(200 * 1024));
     for (id, body) in [("small", &small), ("large", &large)] {
         let body = body.as_bytes();
-        assert_eq!(wharf.post("shop", wharf.signed("shop", &pairs, body), body).await.status, 200);
+        let url = format!("{}?tenant=7&token=sesame", wharf.url("shop"));
+        assert_eq!(wharf.request("POST", &url, wharf.signed("shop", &pairs, body), body).await.status, 200);
         wharf.completed("shop", id).await;
         let (_, record) = records::whole(&wharf.deployment(), "shop", id).await.unwrap().remove(0);
         let contents = contents(&wharf.deployment(), &record, Some(wharf.endpoint("shop"))).await.unwrap().unwrap();
         assert_eq!(contents.body.0, body);
         assert_eq!((contents.provider.as_str(), contents.secret_index), ("generic", 0));
         assert_eq!(contents.content_type.as_deref(), Some("application/json"));
+        assert_eq!(contents.method, "POST");
+        assert_eq!(contents.query.as_deref(), Some("tenant=7&token=(hidden: 6 characters)"));
         let shown = [("authorization", "(hidden: 13 characters)"), ("x-note", "hello")];
         assert_eq!(contents.headers, shown.map(|(name, value)| (name.to_owned(), value.to_owned())));
     }

@@ -7,6 +7,7 @@ use wharf_webhook::endpoints::Endpoint;
 use wharf_webhook::provider::generic::GENERIC;
 use wharf_webhook::provider::{
     Algorithm, Content, Coverage, IdRating, PROVIDERS, Place, Provider, Retried, Scheme, SecretForm, Setting, Source,
+    WithoutId,
 };
 
 /// The table of the README, in Markdown: a line for each scheme of each provider, in the order of use.
@@ -254,9 +255,24 @@ pub fn cautions(endpoint: &Endpoint) -> Vec<String> {
             "nothing separates some of the parts that are signed: whoever captured one request can part them anew{remedy}"
         ));
     }
+    if scheme.can_be_extended() {
+        cautions.push(
+            "SHA-256 of the secret and a body that may be anything: whoever captured one request can write on behind its body. If \
+             it is always a JSON object or list, say so in `signature`: body = \"json\""
+                .to_owned(),
+        );
+    }
     match scheme.event_id_rating {
         IdRating::Event | IdRating::Events => {}
+        IdRating::Hint if endpoint.replay_guard && scheme.without_id == WithoutId::Arrival => cautions.push(
+            "replay_guard: of equal requests without an id, the second one counts as a repetition for 35 days".to_owned(),
+        ),
         IdRating::Hint if endpoint.replay_guard => {}
+        IdRating::Hint if scheme.without_id == WithoutId::Arrival => cautions.push(format!(
+            "duplicates are told by id and body ({}); a request without an id is an event each time that it arrives, also when a \
+             stranger repeats it",
+            scheme.rating_reason
+        )),
         IdRating::Hint => cautions.push(format!(
             "duplicates are told by id and body ({}); replay_guard = true also stops a captured body under a new id",
             scheme.rating_reason
@@ -264,7 +280,10 @@ pub fn cautions(endpoint: &Endpoint) -> Vec<String> {
         IdRating::None => {
             cautions.push(format!("{}: duplicates are told by what is signed", scheme.rating_reason));
         }
-        IdRating::Repeats => cautions.push(format!("duplicates are not recognised: {}", scheme.rating_reason)),
+        IdRating::Repeats => cautions.push(format!(
+            "duplicates are not recognised: {}. So whoever captured one request can repeat it",
+            scheme.rating_reason
+        )),
     }
     if terms.provider.retries.after == Retried::Never {
         cautions

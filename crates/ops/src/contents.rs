@@ -24,6 +24,10 @@ pub struct Contents {
     pub provider: String,
     /// Which of the endpoint's secrets matched; 0 was the newest.
     pub secret_index: usize,
+    /// The method that it came by.
+    pub method: String,
+    /// The query of the address that it came to; the values of parameters that may be secret are not shown.
+    pub query: Option<String>,
     /// The `Content-Type` that the sender gave.
     pub content_type: Option<String>,
     /// The headers that were kept; the values of those that may be secret are not shown.
@@ -121,11 +125,21 @@ impl Contents {
         Contents {
             provider: envelope.provider().to_owned(),
             secret_index: envelope.secret_index(),
+            method: envelope.method().to_owned(),
+            query: envelope.query().map(shown_query),
             content_type: envelope.content_type().map(str::to_owned),
             headers: envelope.headers().iter().map(shown).collect(),
             body: Body(body),
         }
     }
+}
+
+fn shown_query(query: &str) -> String {
+    let shown = |field: &str| match field.split_once('=') {
+        Some((name, value)) => format!("{name}={}", obfuscated(name, value)),
+        None => field.to_owned(),
+    };
+    query.split('&').map(shown).collect::<Vec<_>>().join("&")
 }
 
 /// Whether a header may hold a signature, or the secret itself, though its name does not say so: by any scheme of the

@@ -204,7 +204,9 @@ fn is_of_one_request(provider: &Provider, name: &str) -> bool {
 fn header_of(sources: &[Source]) -> Option<&'static str> {
     sources.iter().find_map(|source| match source {
         Source::Header(name) | Source::EncodedHeader(name) => Some(*name),
-        Source::Json(_) | Source::MemberBeside(_) | Source::Form(_) | Source::FormJson(..) | Source::Query(_) => None,
+        Source::Json(_) | Source::MembersBeside { .. } | Source::Form(_) | Source::FormJson(..) | Source::Query(_) => {
+            None
+        }
     })
 }
 
@@ -245,7 +247,7 @@ fn put_in_body(outgoing: &mut Outgoing, source: &Source, id: Option<&str>) -> bo
         }
         Source::Header(_)
         | Source::EncodedHeader(_)
-        | Source::MemberBeside(_)
+        | Source::MembersBeside { .. }
         | Source::FormJson(..)
         | Source::Query(_) => false,
     }

@@ -388,6 +388,8 @@ impl Case {
             let scheme = provider.scheme(text("scheme").as_deref());
             (provider, *scheme.with_context(|| format!("{} has no such scheme", self.provider))?)
         };
+        let varies = self.sources("varies")?;
+        let scheme = if varies.is_empty() { scheme } else { scheme.with_more_that_varies(varies) };
         let mut terms = Terms::new(provider, scheme);
         let (own, own_future) = (terms.settings.tolerance_seconds, terms.settings.future_tolerance_seconds);
         // A case without a tolerance judges no age, and one without topics no topic; an endpoint has its provider's

@@ -30,6 +30,8 @@ pub struct Envelope {
     pub(crate) event_type: Option<Stated>,
     pub(crate) arrival_id: String,
     pub(crate) received_at: UnixMillis,
+    pub(crate) method: String,
+    pub(crate) query: Option<String>,
     pub(crate) content_type: Option<String>,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body_digest: Digest,
@@ -54,6 +56,11 @@ pub struct Arrival {
     pub arrival_id: String,
     /// When it was read at the door.
     pub received_at: UnixMillis,
+    /// The request's method: `POST`.
+    pub method: String,
+    /// The query of its address, as it came, without the parameter that holds the signature; `None` where nothing is left. See
+    /// [`Terms::carried_query`](crate::terms::Terms::carried_query).
+    pub query: Option<String>,
     /// The `Content-Type` header, if it is text.
     pub content_type: Option<String>,
     /// The headers that the provider's row and the endpoint keep; names in lower case.
@@ -81,6 +88,8 @@ impl Delivery {
             event_type: event.kind().cloned(),
             arrival_id: arrival.arrival_id,
             received_at: arrival.received_at,
+            method: arrival.method,
+            query: arrival.query,
             content_type: arrival.content_type,
             headers: arrival.headers,
             body_digest: event.body_digest(),
@@ -129,6 +138,17 @@ impl Delivery {
     /// When it was read at the door.
     pub fn received_at(&self) -> UnixMillis {
         self.envelope.received_at()
+    }
+
+    /// The method that it came by: `POST`, `GET`.
+    pub fn method(&self) -> &str {
+        self.envelope.method()
+    }
+
+    /// The query of the address that it came to, percent-encoded as it came, without the parameter that holds the signature:
+    /// `CallSid=CA1&Status=busy`. It is signed where the provider signs the address.
+    pub fn query(&self) -> Option<&str> {
+        self.envelope.query()
     }
 
     /// The `Content-Type` that the sender gave.
@@ -231,6 +251,16 @@ impl Envelope {
     /// When it was read at the door.
     pub fn received_at(&self) -> UnixMillis {
         self.received_at
+    }
+
+    /// The method that it came by: `POST`, `GET`.
+    pub fn method(&self) -> &str {
+        &self.method
+    }
+
+    /// The query of the address that it came to, percent-encoded as it came, without the parameter that holds the signature.
+    pub fn query(&self) -> Option<&str> {
+        self.query.as_deref()
     }
 
     /// The `Content-Type` that the sender gave.

@@ -45,7 +45,7 @@ use crate::limits::{
 };
 use crate::policy::{Deliver, OnInterrupted, Policy, Retry};
 use crate::provider::generic::{self, GENERIC, PARAMETERS, Parameters};
-use crate::provider::{self, Check, IdRating, Provider, Scheme, Setting, Source};
+use crate::provider::{self, Check, Content, IdRating, Part, Provider, Scheme, Setting, Source};
 use crate::signature;
 use crate::terms::{Settings, Terms};
 
@@ -203,9 +203,11 @@ impl Endpoint {
         let sources = scheme.event_id.iter().chain(types).chain(scheme.beside);
         let named = sources.filter_map(|source| match source {
             Source::Header(name) | Source::EncodedHeader(name) => Some(*name),
-            Source::Json(_) | Source::MemberBeside(_) | Source::Form(_) | Source::FormJson(..) | Source::Query(_) => {
-                None
-            }
+            Source::Json(_)
+            | Source::MembersBeside { .. }
+            | Source::Form(_)
+            | Source::FormJson(..)
+            | Source::Query(_) => None,
         });
         let mut names: Vec<&str> = named
             .chain(self.terms.provider.headers.iter().copied())
@@ -326,6 +328,13 @@ impl Reader<'_> {
             let problem = "`events` can match nothing: where the types of";
             let remedy = "is not known. Name the place with `event_type`, or leave `events` out";
             self.problem(*at, format!("{problem} {} stand {remedy}", terms.provider.title));
+        }
+        if let (Some((at, events)), Some(terms)) = (&events, &terms)
+            && let known @ [_, ..] = terms.scheme.types
+            && let Some(unknown) = events.iter().find(|event| !known.contains(&event.as_str()))
+        {
+            let (title, known) = (terms.provider.title, known.join(", "));
+            self.problem(*at, format!("`events` has {unknown:?}, and the types of {title} are {known}"));
         }
         let headers = self.headers(table);
         let reply = table.get("reply").and_then(|value| self.reply(value));
@@ -450,7 +459,7 @@ impl Reader<'_> {
         if let Some(event_type) = event_type {
             scheme = scheme.with_event_type(event_type);
         }
-        if let Some(varies) = self.varies(table) {
+        if let Some(varies) = self.varies(&scheme, table) {
             scheme = scheme.with_more_that_varies(varies);
         }
         let mut terms = Terms::new(provider, scheme);
@@ -683,14 +692,26 @@ impl Reader<'_> {
         Some(sources)
     }
 
-    fn varies(&mut self, table: &DeTable<'_>) -> Option<Vec<Source>> {
+    fn varies(&mut self, scheme: &Scheme, table: &DeTable<'_>) -> Option<Vec<Source>> {
         let at = table.get("varies")?.span().start;
         let sources = self.sources(table, "varies")?;
-        for source in sources.iter().filter(|source| !matches!(source, Source::Json(_))) {
-            self.problem(
-                at,
-                format!("`varies` has \"{source}\", and can have members of the JSON body: \"json:/attempt\""),
-            );
+        let counts = |source: &Source| match (source, scheme.content) {
+            (Source::Json(_), _) => true,
+            (Source::Header(name), Content::Parts(parts)) => parts.contains(&Part::Header(name)),
+            (
+                Source::Header(_)
+                | Source::EncodedHeader(_)
+                | Source::MembersBeside { .. }
+                | Source::Form(_)
+                | Source::FormJson(..)
+                | Source::Query(_),
+                _,
+            ) => false,
+        };
+        for source in sources.iter().filter(|source| !counts(source)) {
+            let problem =
+                format!("`varies` has \"{source}\", and can have members of the JSON body, \"json:/attempt\"");
+            self.problem(at, format!("{problem}, and headers that are signed: what is not signed tells nothing apart"));
         }
         Some(sources)
     }

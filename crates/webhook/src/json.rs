@@ -61,10 +61,10 @@ pub(crate) fn is_object_or_list(text: &[u8]) -> bool {
     matches!(text.trim_ascii_start().first(), Some(b'{' | b'[')) && is_json(text)
 }
 
-/// The name of an object's first member that is none of `names`; `None` if there is none, or the text is no JSON object.
-pub(crate) fn name_beside(text: &[u8], names: &[&str]) -> Option<String> {
-    let text = std::str::from_utf8(text).ok()?;
-    serde_json::from_str::<NameBeside>(text).ok()?.0.into_iter().find(|name| !names.contains(&&**name))
+/// The names of an object's members that are not in `names`; none if the text is no JSON object.
+pub(crate) fn names_beside(text: &[u8], names: &[&str]) -> Vec<String> {
+    let all = std::str::from_utf8(text).ok().and_then(|text| serde_json::from_str::<MemberNames>(text).ok());
+    all.map(|all| all.0).unwrap_or_default().into_iter().filter(|name| !names.contains(&&**name)).collect()
 }
 
 /// The text in pieces, without the members at `pointers` and the commas beside them: as if they had never been there. The
@@ -116,10 +116,10 @@ fn with_name(text: &[u8], value: Range<usize>, name: &str) -> Range<usize> {
 }
 
 /// The names of an object's members, in their order.
-struct NameBeside(Vec<String>);
+struct MemberNames(Vec<String>);
 
-impl<'de> Deserialize<'de> for NameBeside {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<NameBeside, D::Error> {
+impl<'de> Deserialize<'de> for MemberNames {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<MemberNames, D::Error> {
         deserializer.deserialize_map(Names)
     }
 }
@@ -127,19 +127,19 @@ impl<'de> Deserialize<'de> for NameBeside {
 struct Names;
 
 impl<'de> Visitor<'de> for Names {
-    type Value = NameBeside;
+    type Value = MemberNames;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<NameBeside, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<MemberNames, A::Error> {
         let mut names = Vec::new();
         while let Some(name) = map.next_key::<String>()? {
             map.next_value::<IgnoredAny>()?;
             names.push(name);
         }
-        Ok(NameBeside(names))
+        Ok(MemberNames(names))
     }
 }
 
@@ -357,12 +357,12 @@ mod tests {
     }
 
     #[test]
-    fn the_first_name_beside_others_is_found() {
-        let beside = |body: &str| name_beside(body.as_bytes(), &["update_id"]);
-        assert_eq!(beside(r#"{"update_id":1,"message":{"a":1}}"#).as_deref(), Some("message"));
-        assert_eq!(beside(r#"{"poll":{},"update_id":1}"#).as_deref(), Some("poll"));
+    fn the_names_beside_others_are_found() {
+        let beside = |body: &str| names_beside(body.as_bytes(), &["update_id"]);
+        assert_eq!(beside(r#"{"update_id":1,"message":{"a":1}}"#), ["message"]);
+        assert_eq!(beside(r#"{"poll":{},"update_id":1,"more":1}"#), ["poll", "more"]);
         for none in [r#"{"update_id":1}"#, "[]", "", r#"{"a":1"#, "1"] {
-            assert_eq!(beside(none), None, "{none}");
+            assert_eq!(beside(none), [] as [String; 0], "{none}");
         }
     }
 

@@ -40,7 +40,7 @@ pub struct Event {
     form: BodyForm,
     /// The body, where it did not come as it was signed.
     decompressed: Option<Vec<u8>>,
-    is_get: bool,
+    may_be_empty: bool,
     secret_index: usize,
 }
 
@@ -114,7 +114,7 @@ pub fn methods(terms: &Terms) -> Vec<&'static str> {
 }
 
 /// Every type that a verified request's event, or its list of events, has, wherever it stands, and what more is said of it; none
-/// if the type cannot be told. The request's body is the one that was verified.
+/// if the type of the event, or of any in the list, cannot be told. The request's body is the one that was verified.
 pub fn event_types(terms: &Terms, request: &Request<'_>) -> Vec<String> {
     let headers = terms.scheme.in_its_own_names(request.headers);
     let request = &Request { headers: &headers, ..*request };
@@ -122,10 +122,33 @@ pub fn event_types(terms: &Terms, request: &Request<'_>) -> Vec<String> {
         sources.iter().flat_map(|source| request.lookup_all(source)).map(Cow::into_owned).collect()
     };
     let mut types = found(terms.scheme.event_type);
-    if !types.is_empty() {
-        types.extend(found(terms.scheme.event_subtype));
+    if types.is_empty() || has_untyped(terms.scheme.event_type, request) {
+        return Vec::new();
     }
+    types.extend(found(terms.scheme.event_subtype));
     types
+}
+
+/// Whether an element has no type in one of the lists where types are.
+fn has_untyped(sources: &[Source], request: &Request<'_>) -> bool {
+    let lists = |source: &Source| match source {
+        Source::Json(pointer) => list_of(pointer),
+        Source::Header(_)
+        | Source::EncodedHeader(_)
+        | Source::MembersBeside { .. }
+        | Source::Form(_)
+        | Source::FormJson(..)
+        | Source::Query(_) => None,
+    };
+    sources.iter().filter_map(lists).any(|list| {
+        let in_list = sources.iter().filter(|source| lists(source) == Some(list));
+        in_list.map(|source| request.lookup_all(source).len()).sum::<usize>() < request.count(list)
+    })
+}
+
+/// The pointer to the elements of the list that a pointer leads through last.
+fn list_of(pointer: &str) -> Option<&str> {
+    pointer.rfind("/*/").and_then(|at| pointer.get(..at + 2))
 }
 
 /// What a request says about its event, whoever sent it. For what is not let in, and for conformance cases.
@@ -191,7 +214,7 @@ fn event(terms: &Terms, verified: Verified, request: &Request<'_>) -> Event {
         guard_digest,
         form: scheme.body,
         decompressed: None,
-        is_get: request.method == "GET",
+        may_be_empty: ["GET", "DELETE"].contains(&request.method),
         secret_index: verified.secret_index(),
     }
 }
@@ -217,13 +240,11 @@ enum Ids {
 
 fn ids_of_list(scheme: &Scheme, request: &Request<'_>) -> Ids {
     let list = scheme.event_id.iter().find_map(|source| match source {
-        Source::Json(pointer) if request.lookup(source).is_some() => {
-            pointer.rfind("/*/").and_then(|at| pointer.get(..at + 2)).map(|list| (source, list))
-        }
+        Source::Json(pointer) if request.lookup(source).is_some() => list_of(pointer).map(|list| (source, list)),
         Source::Json(_)
         | Source::Header(_)
         | Source::EncodedHeader(_)
-        | Source::MemberBeside(_)
+        | Source::MembersBeside { .. }
         | Source::Form(_)
         | Source::FormJson(..)
         | Source::Query(_) => None,
@@ -270,8 +291,9 @@ impl Event {
     /// Whether a verified body is what its sender sends: a check that no header decides.
     pub(crate) fn is_fit(&self, body: &[u8], content_type: Option<&str>) -> bool {
         match self.form {
-            BodyForm::Json => json::is_object_or_list(body) || self.is_get && body.is_empty(),
-            BodyForm::JsonOrForm => json::is_object_or_list(body) || is_form(body) || self.is_get && body.is_empty(),
+            _ if self.may_be_empty && body.is_empty() => true,
+            BodyForm::Json => json::is_object_or_list(body),
+            BodyForm::JsonOrForm => json::is_object_or_list(body) || is_form(body),
             BodyForm::Any => !content_type.is_some_and(says_json) || json::is_json(body),
         }
     }

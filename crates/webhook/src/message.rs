@@ -50,6 +50,11 @@ struct Message<'a> {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     eventidsigned: Option<bool>,
     arrivalid: String,
+    /// Absent where it is `POST`.
+    #[serde(skip_serializing_if = "is_post", default = "post")]
+    method: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    query: Option<String>,
     /// A JSON object as text: an extension's value cannot be an object.
     headers: String,
     bodysha256: String,
@@ -66,6 +71,14 @@ struct Message<'a> {
     /// Where they are, if they are not in the message: the key of an object in the bucket of bodies.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     dataref: Option<String>,
+}
+
+fn is_post(method: &str) -> bool {
+    method == "POST"
+}
+
+fn post() -> String {
+    "POST".to_owned()
 }
 
 /// What a message carries.
@@ -183,6 +196,8 @@ pub fn encode(delivery: &Delivery) -> Result<String, MessageTooLarge> {
         eventid: envelope.event_id.as_ref().map(|stated| stated.text.clone()),
         eventidsigned: envelope.event_id.as_ref().map(|stated| stated.signed),
         arrivalid: envelope.arrival_id.clone(),
+        method: envelope.method.clone(),
+        query: envelope.query.clone(),
         headers: serde_json::Value::Object(headers).to_string(),
         bodysha256: envelope.body_digest.to_string(),
         guardsha256: Some(envelope.guard_digest)
@@ -251,6 +266,8 @@ pub fn decode(text: &str) -> Result<Carried, MessageError> {
         event_type: message.typesigned.map(|signed| Stated { text: message.event_type, signed }),
         arrival_id: message.arrivalid,
         received_at: UnixMillis::from_rfc3339(&message.time).ok_or_else(|| undecodable("`time` is no instant"))?,
+        method: message.method,
+        query: message.query,
         content_type: message.datacontenttype,
         headers,
         body_digest,
@@ -316,6 +333,8 @@ mod tests {
             event_type: Some(Stated { text: "push".into(), signed: false }),
             arrival_id: "A1=".into(),
             received_at: UnixMillis(1_754_000_000_250),
+            method: "POST".into(),
+            query: None,
             content_type: Some("application/octet-stream".into()),
             headers: vec![
                 ("x-github-event".into(), "push".into()),
@@ -351,7 +370,8 @@ mod tests {
         let guarded = Envelope { replay_guard: true, ..envelope() };
         let mut by_signature = of(envelope(), b"\xff{}");
         by_signature.envelope.guard_digest = Digest::of(b"what was signed");
-        let deliveries = [envelope(), untyped, guarded].map(|envelope| of(envelope, b"\xff{}"));
+        let queried = Envelope { method: "GET".into(), query: Some("Sid=1&Status=a%20b".into()), ..envelope() };
+        let deliveries = [envelope(), untyped, guarded, queried].map(|envelope| of(envelope, b"\xff{}"));
         for delivery in deliveries.into_iter().chain([by_signature]) {
             assert_eq!(decode(&encode(&delivery).unwrap()), Ok(Carried::Whole(delivery)));
         }

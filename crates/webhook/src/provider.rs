@@ -166,6 +166,8 @@ pub struct Scheme {
     pub event_type: List<Source>,
     /// Where more is said of a type that was found, such as the action. Filters match that too.
     pub event_subtype: List<Source>,
+    /// All types that there are; empty where the sender may add to them.
+    pub types: List<Text>,
 }
 
 /// What a body must be.
@@ -345,8 +347,14 @@ pub enum Source {
     /// A member of the JSON body, by RFC 6901 pointer: `/data/id`. The step `*` stands for the elements of a list: of
     /// these the first counts, and filters match any.
     Json(Text),
-    /// The name of the JSON body's first member that is none of these.
-    MemberBeside(List<Text>),
+    /// The names of members that are none of `names`, of the object at the pointer `of`, or of each in a list. The first counts,
+    /// and filters match any.
+    MembersBeside {
+        /// Pointer to the object; empty for the body itself.
+        of: Text,
+        /// The members that every event has.
+        names: List<Text>,
+    },
     /// A field of a form body.
     Form(Text),
     /// A member of the JSON in a field of a form body: the field, and the pointer.
@@ -588,9 +596,10 @@ impl Scheme {
             }
             // Of Contentful's query, what stands behind a second question mark is not signed.
             (_, Source::Query(_)) => self.signs_url() && self.content != Content::Contentful,
-            (Coverage::Body, Source::Json(_) | Source::MemberBeside(_) | Source::Form(_) | Source::FormJson(..)) => {
-                true
-            }
+            (
+                Coverage::Body,
+                Source::Json(_) | Source::MembersBeside { .. } | Source::Form(_) | Source::FormJson(..),
+            ) => true,
             (Coverage::Fields, Source::Json(pointer)) => {
                 let list = match self.signature {
                     Place::JsonEach { list, .. } => format!("{list}/*"),
@@ -606,7 +615,7 @@ impl Scheme {
                         .iter()
                         .any(|part| matches!(part, Part::Json(signed) | Part::JsonOrNothing(signed) if covered(signed)))
             }
-            (Coverage::Fields, Source::MemberBeside(_) | Source::Form(_) | Source::FormJson(..)) => false,
+            (Coverage::Fields, Source::MembersBeside { .. } | Source::Form(_) | Source::FormJson(..)) => false,
         };
         match is_covered {
             false => Covered::No,
@@ -623,6 +632,13 @@ impl Scheme {
             Content::Twilio => false,
             Content::Contentful | Content::Sns | Content::PlaidToken | Content::MondayToken => true,
         }
+    }
+
+    /// Whether whoever has captured one request can write on behind its body: SHA-256 can be computed on from its own result
+    /// (length extension), where the secret stands in front and the body last. No JSON and no form holds what is appended.
+    pub fn can_be_extended(&self) -> bool {
+        let Content::Parts(parts) = self.content else { return false };
+        self.algorithm == Algorithm::Sha256 && self.body == BodyForm::Any && parts.last() == Some(&Part::Body)
     }
 
     /// Whether signatures stand in this header, in lower case: its value may let in whoever knows it.
@@ -752,7 +768,10 @@ impl fmt::Display for Source {
         match self {
             Source::Header(name) | Source::EncodedHeader(name) => write!(formatter, "header:{name}"),
             Source::Json(pointer) => write!(formatter, "json:{pointer}"),
-            Source::MemberBeside(names) => write!(formatter, "the member beside {}", names.join(", ")),
+            Source::MembersBeside { of, names } => {
+                let place = if of.is_empty() { String::new() } else { format!(" in json:{of}") };
+                write!(formatter, "the member beside {}{place}", names.join(", "))
+            }
             Source::Form(field) => write!(formatter, "form:{field}"),
             Source::FormJson(field, pointer) => write!(formatter, "form:{field}:{pointer}"),
             Source::Query(name) => write!(formatter, "query:{name}"),

@@ -83,7 +83,7 @@ impl<'a> Request<'a> {
         match source {
             Source::Header(name) => self.headers.get(*name)?.to_str().ok().map(Cow::Borrowed),
             Source::EncodedHeader(name) => decoded_header(self.headers.get(*name)?),
-            Source::MemberBeside(names) => json::name_beside(self.body, names).map(Cow::Owned),
+            Source::MembersBeside { .. } => self.lookup_all(source).into_iter().next(),
             Source::Json(pointer) => json::member(self.body, pointer).and_then(json::text),
             Source::Form(field) => self.field(field),
             Source::FormJson(field, pointer) => {
@@ -104,9 +104,14 @@ impl<'a> Request<'a> {
             Source::Json(pointer) => {
                 json::members(self.body, pointer).unwrap_or_default().into_iter().filter_map(json::text).collect()
             }
+            Source::MembersBeside { of, names } => json::members(self.body, of)
+                .unwrap_or_default()
+                .into_iter()
+                .flat_map(|object| json::names_beside(object.get().as_bytes(), names))
+                .map(Cow::Owned)
+                .collect(),
             Source::Header(_)
             | Source::EncodedHeader(_)
-            | Source::MemberBeside(_)
             | Source::Form(_)
             | Source::FormJson(..)
             | Source::Query(_) => self.lookup(source).into_iter().collect(),
@@ -125,7 +130,7 @@ impl<'a> Request<'a> {
             Source::Json(pointer) => json::member(self.body, pointer).is_some(),
             Source::Form(field) => self.field(field).is_some(),
             Source::Query(name) => self.query(name) != Once::Absent,
-            Source::FormJson(..) | Source::MemberBeside(_) => self.lookup(source).is_some(),
+            Source::FormJson(..) | Source::MembersBeside { .. } => self.lookup(source).is_some(),
         }
     }
 

@@ -1,7 +1,8 @@
 //! Verifying a request by a provider's row.
 //!
 //! The order of judgement is fixed: what is missing or cannot be read is malformed; then the signature; the age last, so
-//! that a request both forged and old is called forged. Every comparison with something secret takes the same time
+//! that a request both forged and old is called forged: a forger can write any time, so to judge it first would spare
+//! nothing. Every comparison with something secret takes the same time
 //! wherever the difference lies. What a row cannot say is in five small modules behind the same entry; the way back, from a
 //! body to a signed request, is in [`signing`].
 
@@ -16,6 +17,7 @@ pub mod key;
 pub mod signing;
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use http::header::HeaderValue;
 use serde_json::value::RawValue;
@@ -28,7 +30,7 @@ use crate::crypto::{self, Message};
 use crate::json;
 use crate::limits::{PUBLIC_KEY_SIGNATURES_MAX, SIGNATURES_MAX};
 use crate::provider::{
-    Algorithm, Content, Encoding, List, Part, Place, Scheme, SecretForm, Text, TimestampPlace, TimestampUnit,
+    Algorithm, Content, Coverage, Encoding, List, Part, Place, Scheme, SecretForm, Text, TimestampPlace, TimestampUnit,
 };
 use crate::refusal::{Quoted, Refusal};
 use crate::request::{Once, Request};
@@ -102,6 +104,15 @@ fn verify_parts(
             | SecretForm::PlaidCredentials => matching_secret(scheme, claim, content, secrets)?,
         };
         oldest = oldest.max(secret_index);
+    }
+    if let Place::JsonEach { list, .. } = scheme.signature
+        && scheme.coverage() == Coverage::Fields
+    {
+        // Nothing signs the list: whoever captured one element could make lists of it without end.
+        let mut seen = BTreeSet::new();
+        if !contents.iter().all(|content| seen.insert(content.text())) {
+            return Err(Refusal::Repeated { what: format!("element of list {list} in the body") });
+        }
     }
     if let Some(stamped) = &stamped {
         judge_age(terms, stamped.at, now)?;
@@ -436,6 +447,17 @@ impl<'a> Pieces<'a> {
         Pieces { alternatives: vec![pieces.into_iter().map(Piece::Bytes).collect()] }
     }
 
+    /// What is signed, but for the secret, in the first of the alternatives.
+    fn text(&self) -> Vec<u8> {
+        let pieces = self.alternatives.first().into_iter().flatten();
+        pieces.fold(Vec::new(), |mut text, piece| {
+            if let Piece::Bytes(bytes) = piece {
+                text.extend_from_slice(bytes);
+            }
+            text
+        })
+    }
+
     /// The signatures that this secret gives, one for each alternative.
     fn signed_with(&self, algorithm: Algorithm, secret: &Secret) -> Vec<Vec<u8>> {
         let sign = |pieces: &Vec<Piece<'_>>| {
@@ -454,7 +476,8 @@ impl<'a> Pieces<'a> {
         let expected = self.signed_with(algorithm, secret);
         let pairs = expected.iter().flat_map(|expected| signatures.iter().map(move |signature| (expected, signature)));
         pairs.fold(false, |found, (expected, signature)| {
-            !expected.is_empty() && bool::from(expected.ct_eq(signature)) | found || found
+            let is_equal = !expected.is_empty() & bool::from(expected.ct_eq(signature));
+            found | is_equal
         })
     }
 

@@ -5,8 +5,8 @@ use std::net::Ipv6Addr;
 
 use http::HeaderValue;
 
-use crate::provider::{Covered, IdRating, Provider, Scheme, Source};
-use crate::request::{Once, Request};
+use crate::provider::{Covered, IdRating, Place, Provider, Scheme, Source};
+use crate::request::{Once, Request, query_of};
 
 /// What one endpoint's requests are judged by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,8 +59,11 @@ impl Terms {
     #[must_use]
     pub fn with_event_id(mut self, event_id: Vec<Source>) -> Terms {
         let is_covered = |source| self.covers(source) == Covered::Yes;
+        let is_in_list = |source: &Source| matches!(source, Source::Json(pointer) if pointer.contains("/*/"));
         let (rating, reason) = if event_id.is_empty() {
             (IdRating::None, "the endpoint names none")
+        } else if event_id.iter().all(is_covered) && event_id.iter().any(is_in_list) {
+            (IdRating::Events, "the endpoint names it, and the signature covers it")
         } else if event_id.iter().all(is_covered) {
             (IdRating::Event, "the endpoint names it, and the signature covers it")
         } else {
@@ -80,10 +83,27 @@ impl Terms {
             | Source::Header(_)
             | Source::EncodedHeader(_)
             | Source::Json(_)
-            | Source::MemberBeside(_)
+            | Source::MembersBeside { .. }
             | Source::Form(_)
             | Source::FormJson(..) => self.scheme.covers(source),
         }
+    }
+
+    /// The query that travels with a delivery: that of the address which it came to, without the parameter that holds the
+    /// signature, or the secret itself. `None` where nothing is left.
+    pub fn carried_query(&self, url: &str) -> Option<String> {
+        let is_signature = |field: &&str| match self.scheme.signature {
+            Place::Query(name) => {
+                form_urlencoded::parse(field.as_bytes()).next().is_some_and(|(found, _)| found == name)
+            }
+            Place::Header(_)
+            | Place::Headers(_)
+            | Place::NumberedHeaders(_)
+            | Place::Json(_)
+            | Place::JsonEach { .. } => false,
+        };
+        let kept: Vec<&str> = query_of(url).split('&').filter(|field| !is_signature(field)).collect();
+        Some(kept.join("&")).filter(|query| !query.is_empty())
     }
 
     /// The address that the sender signed. A forwarded scheme or host that is not one counts as absent: then the address is
@@ -213,5 +233,21 @@ mod tests {
         ] {
             assert_eq!(url(true, bad), own, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn the_query_travels_along_and_the_secret_in_it_does_not() {
+        let carried = |signature: &str, url: &str| {
+            let text = format!("[endpoints.one]\nprovider = \"generic\"\nsignature = {signature}\n");
+            let endpoints = crate::endpoints::Endpoints::parse(&text).unwrap();
+            endpoints.get("one").unwrap().terms.carried_query(url)
+        };
+        let header = "{ header = \"x-signature\" }";
+        let query = |query| carried(header, &format!("https://own.example/webhooks/one{query}"));
+        assert_eq!(query("?Sid=1&Status=a%20b&Status=").as_deref(), Some("Sid=1&Status=a%20b&Status="));
+        assert_eq!((query(""), query("?")), (None, None));
+        let token = "{ query = \"key\", algorithm = \"token\" }";
+        assert_eq!(carried(token, "https://own.example/?a=1&k%65y=s&b=2&keys=3").as_deref(), Some("a=1&b=2&keys=3"));
+        assert_eq!(carried(token, "https://own.example/?key=s"), None);
     }
 }

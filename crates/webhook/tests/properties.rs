@@ -59,8 +59,8 @@ fn unsigned(scheme: &Scheme, bytes: &[u8]) -> Outgoing {
             json!({ "value": [{ "id": text }, { "id": "2" }] }).to_string().into_bytes()
         }
         (Place::JsonEach { .. }, _) => {
-            let item = json!({ "NotificationRequestItem": { "pspReference": format!("p{text}"), "eventCode": "E" } });
-            json!({ "notificationItems": [item, item] }).to_string().into_bytes()
+            let item = |code: &str| json!({ "NotificationRequestItem": { "pspReference": format!("p{text}"), "eventCode": code } });
+            json!({ "notificationItems": [item("E"), item("F")] }).to_string().into_bytes()
         }
         (Place::Json(_), _) => {
             json!({ "signature": { "token": format!("t{text}") }, "event-data": {} }).to_string().into_bytes()
@@ -331,7 +331,7 @@ proptest! {
                             }
                         }
                         Source::EncodedHeader(_)
-                        | Source::MemberBeside(_)
+                        | Source::MembersBeside { .. }
                         | Source::Form(_)
                         | Source::FormJson(..)
                         | Source::Query(_) => unreachable!("{source} cannot vary"),

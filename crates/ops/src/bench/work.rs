@@ -156,6 +156,8 @@ impl Work {
             provider: "github".into(),
             arrival_id: id.to_owned(),
             received_at: self.now,
+            method: "POST".to_owned(),
+            query: None,
             content_type: Some("application/json".into()),
             headers: vec![("x-github-event".into(), "push".into()), ("x-github-delivery".into(), id.to_owned())],
             replay_guard: false,

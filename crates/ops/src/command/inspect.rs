@@ -153,7 +153,9 @@ fn print(view: &RecordView, record: &Record, contents: Result<Contents, NotShown
 }
 
 fn print_contents(contents: &Contents) {
-    println!("\nheaders");
+    let query = contents.query.as_ref().map(|query| format!(" ?{query}")).unwrap_or_default();
+    println!("\n{}", one_line(&format!("{}{query}", contents.method)));
+    println!("headers");
     for (name, value) in &contents.headers {
         println!("  {}: {}", one_line(name), one_line(value));
     }

@@ -69,6 +69,19 @@
 //! provider = "generic"
 //! signature = { header = "X-Signature", algorithm = "sha256", content = "{secret}{url}{body}" }
 //!
+//! ## The headers of Standard Webhooks, whose own provider takes a secret in base64: here its text is the key
+//! [endpoints.standard]
+//! provider = "generic"
+//! event_id = "header:webhook-id"
+//! [endpoints.standard.signature]
+//! header = "webhook-signature"
+//! encoding = "base64"
+//! separator = " "
+//! prefix = "v1,"
+//! content = "{header:webhook-id}.{ts}.{body}"
+//! timestamp = "header:webhook-timestamp"
+//! body = "json"
+//!
 //! ## X-Api-Key: <the secret>
 //! [endpoints.token]
 //! provider = "generic"
@@ -86,7 +99,7 @@
 //! #         _ => "c2VjcmV0LXNlY3JldA==",
 //! #     };
 //! #     let secrets = Secrets::parse(secret, &endpoint.terms.scheme)?;
-//! #     let headers = [("x-nonce", "n-1"), ("x-event-id", "e-1")];
+//! #     let headers = [("x-nonce", "n-1"), ("x-event-id", "e-1"), ("webhook-id", "m-1")];
 //! #     let headers = headers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).into_iter().collect();
 //! #     let body = br#"{"order":{"id":"7","note":null}}"#.to_vec();
 //! #     let outgoing = Outgoing { method: "POST".into(), url: "https://h.example/x".into(), headers, body };
@@ -97,7 +110,7 @@
 //! #     let request = Request { method: "POST", url: &signed.url, headers: &signed.headers, body: &signed.body };
 //! #     judge(&endpoint.terms, &secrets, None, &request, now.seconds()).map_err(|refusal| format!("{}: {refusal}", endpoint.name))?;
 //! # }
-//! # assert_eq!(endpoints.iter().count(), 8);
+//! # assert_eq!(endpoints.iter().count(), 9);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

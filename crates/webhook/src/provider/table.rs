@@ -58,6 +58,7 @@ pub(super) const SCHEME: Scheme = Scheme {
     beside: &[],
     event_type: &[],
     event_subtype: &[],
+    types: &[],
 };
 
 /// A plain token, which covers nothing.
@@ -165,7 +166,7 @@ pub static PROVIDERS: &[Provider] = &[
             event_id_rating: IdRating::Hint,
             rating_reason: "its headers are not signed: whoever captured a body can give it a new id",
             event_type: &[header("x-github-event")],
-            event_subtype: &[json("/action")],
+            event_subtype: &[json("/action"), Source::FormJson("payload", "/action")],
             body: BodyForm::JsonOrForm,
             ..SCHEME
         }],
@@ -355,7 +356,11 @@ pub static PROVIDERS: &[Provider] = &[
             event_id_rating: IdRating::Hint,
             rating_reason: "it is the first of a list, which may be put together anew",
             event_type: &[json("/object")],
-            event_subtype: &[json("/entry/*/changes/*/field")],
+            event_subtype: &[
+                json("/entry/*/changes/*/field"),
+                Source::MembersBeside { of: "/entry/*/messaging/*", names: META_MESSAGING },
+                Source::MembersBeside { of: "/entry/*/standby/*", names: META_MESSAGING },
+            ],
             ..SCHEME
         }],
         required: &[Setting::VerifyToken],
@@ -539,7 +544,8 @@ pub static PROVIDERS: &[Provider] = &[
                 content: Content::Parts(&[Method, Part::UrlHubspot, Body, Part::Timestamp]),
                 timestamp: Some(Timestamp {
                     unit: TimestampUnit::Milliseconds,
-                    ..seconds_in_header("x-hubspot-request-timestamp", Some(300))
+                    future_tolerance_seconds: Some(300),
+                    ..seconds_in_header("x-hubspot-request-timestamp", Some(3 * DAY))
                 }),
                 methods: &["POST", "GET"],
                 without_id: WithoutId::Stamp,
@@ -555,8 +561,7 @@ pub static PROVIDERS: &[Provider] = &[
             Scheme { name: "v1", content: Content::Parts(&[Part::Secret, Body]), ..HUBSPOT },
         ],
         patience_seconds: Some(5),
-        retries: retries(Retried::NotSuccess, 3 * DAY, "10 times in 24 h; workflows for 3 days, and not after a 4xx")
-            .signed(Signed::Afresh),
+        retries: retries(Retried::NotSuccess, 3 * DAY, "10 times in 24 h; workflows for 3 days, and not after a 4xx"),
         remarks: &["A workflow is not repeated after a 4xx: what a wrong secret refuses is lost."],
         ..PROVIDER
     },
@@ -640,6 +645,7 @@ pub static PROVIDERS: &[Provider] = &[
             event_id_rating: IdRating::Event,
             rating_reason: "MessageId is signed, and the message's",
             event_type: &[json("/Type")],
+            types: &["Notification", "UnsubscribeConfirmation"],
             ..SCHEME
         }],
         required: &[Setting::Topics],
@@ -977,16 +983,19 @@ pub static PROVIDERS: &[Provider] = &[
             rating_reason: "two types of event can share event_uuid, and account activity has none",
             event_type: &[
                 json("/data/event_type"),
-                Source::MemberBeside(&[
-                    "for_user_id",
-                    "user_has_blocked",
-                    "is_blocked_by",
-                    "apps",
-                    "users",
-                    "data",
-                    "includes",
-                    "matching_rules",
-                ]),
+                Source::MembersBeside {
+                    of: "",
+                    names: &[
+                        "for_user_id",
+                        "user_has_blocked",
+                        "is_blocked_by",
+                        "apps",
+                        "users",
+                        "data",
+                        "includes",
+                        "matching_rules",
+                    ],
+                },
             ],
             event_subtype: &[json("/follow_events/*/type"), json("/block_events/*/type"), json("/mute_events/*/type")],
             ..SCHEME
@@ -1188,7 +1197,7 @@ pub static PROVIDERS: &[Provider] = &[
             event_id: &[json("/update_id")],
             event_id_rating: IdRating::Hint,
             rating_reason: "a token signs nothing",
-            event_type: &[Source::MemberBeside(&["update_id"])],
+            event_type: &[Source::MembersBeside { of: "", names: &["update_id"] }],
             ..TOKEN
         }],
         patience_seconds: Some(60),
@@ -1431,6 +1440,9 @@ pub static PROVIDERS: &[Provider] = &[
         ..PROVIDER
     },
 ];
+
+/// What each event of Messenger and Instagram has beside the member that says of what kind it is.
+const META_MESSAGING: &[&str] = &["sender", "recipient", "timestamp"];
 
 const HUBSPOT: Scheme = Scheme {
     signature: Place::Header("x-hubspot-signature"),

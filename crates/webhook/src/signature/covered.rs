@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use serde_json::value::RawValue;
+
 use super::{bytes_of, claims, contentful, decode_hubspot, json_text, plaid, twilio};
 use crate::idempotency::Digest;
 use crate::json;
@@ -89,12 +91,12 @@ fn pieces<'a>(terms: &'a Terms, parts: List<Part>, request: &Request<'a>, left: 
     let scheme = &terms.scheme;
     let url = terms.signed_url(request);
     let varies = |source: Source| left == Left::Varying && scheme.varies.contains(&source);
-    let mut pieces: Vec<Cow<'a, [u8]>> = Vec::new();
     let elements = match claims(scheme, request) {
         Ok(claims) => claims.into_iter().map(|claim| claim.element).collect(),
         Err(_) => vec![None],
     };
-    for element in elements {
+    let of_element = |element: Option<&'a RawValue>| {
+        let mut pieces: Vec<Cow<'a, [u8]>> = Vec::new();
         let json_of = element.map_or(request.body, |element| element.get().as_bytes());
         for part in parts {
             match *part {
@@ -124,8 +126,12 @@ fn pieces<'a>(terms: &'a Terms, parts: List<Part>, request: &Request<'a>, left: 
                 Part::Header(_) | Part::Json(_) | Part::JsonOrNothing(_) | Part::Secret => {}
             }
         }
-    }
-    pieces
+        pieces
+    };
+    // Each element is signed by itself, and not in which order they are.
+    let mut of_elements: Vec<_> = elements.into_iter().map(of_element).collect();
+    of_elements.sort_unstable();
+    of_elements.into_iter().flatten().collect()
 }
 
 fn timestamp<'a>(terms: &Terms, parts: &[Part], request: &Request<'a>) -> Option<Cow<'a, [u8]>> {
@@ -143,7 +149,7 @@ pub(super) fn constant_body<'a>(scheme: &Scheme, request: &Request<'a>) -> Vec<&
         Source::Json(pointer) => Some(*pointer),
         Source::Header(_)
         | Source::EncodedHeader(_)
-        | Source::MemberBeside(_)
+        | Source::MembersBeside { .. }
         | Source::Form(_)
         | Source::FormJson(..)
         | Source::Query(_) => None,
