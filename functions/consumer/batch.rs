@@ -481,7 +481,7 @@ fn lease_until(deadline: UnixMillis) -> UnixSeconds {
 }
 
 /// For how long a message is hidden that comes back when the lease has ended by any clock. One that came sooner would be told to
-/// wait, and so cost a receive: with two for each death, the queue gave a message up before its tenth death was written down.
+/// wait, and so cost a receive: with two for each death, the queue would give a message up before its tenth death is written down.
 fn seconds_until_lease_end(deadline: UnixMillis, now: UnixSeconds) -> i32 {
     let longest = i32::try_from(VISIBILITY_TIMEOUT_SECONDS).unwrap_or(i32::MAX);
     i32::try_from(lease_until(deadline).0 + LEASE_MARGIN_SECONDS - now.0)

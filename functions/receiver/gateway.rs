@@ -110,7 +110,7 @@ impl Request {
         valid.collect()
     }
 
-    /// Takes the body, byte for byte as it was sent. Its size is judged before anything is decoded.
+    /// Takes the body, as API Gateway hands it on. Its size is judged before anything is decoded.
     ///
     /// # Errors
     /// [`BodyError`] if there are more than `bytes_max` of them, or they cannot be decoded.

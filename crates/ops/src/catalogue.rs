@@ -379,3 +379,34 @@ fn place(scheme: &Scheme) -> String {
         Place::Query(name) => format!("the query parameter {name}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use wharf_webhook::endpoints::Endpoints;
+
+    use super::*;
+
+    #[test]
+    fn whoever_sets_up_an_endpoint_is_told_what_its_sender_leaves_open() {
+        let told = |text: &str, caution: &str| {
+            let endpoints = Endpoints::parse(&format!("[endpoints.one]\nprovider = {text}\n")).unwrap();
+            let all = cautions(endpoints.get("one").unwrap());
+            all.iter().any(|one| one.contains(caution))
+        };
+        let guard = "replay_guard = true also stops";
+        assert!(told("\"github\"", guard));
+        assert!(!told("\"github\"\nreplay_guard = true", guard) && !told("\"stripe\"", guard));
+        let each_counts = "a request without an id is an event each time that it arrives";
+        assert!(told("\"msgraph\"", each_counts) && !told("\"github\"", each_counts));
+        let second_is_swallowed = "of equal requests without an id, the second one counts as a repetition";
+        assert!(told("\"msgraph\"\nreplay_guard = true", second_is_swallowed));
+        assert!(!told("\"github\"\nreplay_guard = true", second_is_swallowed));
+        assert!(told("\"dropbox\"", "whoever captured one request can repeat it"));
+        let hashed = "\"generic\"\nsignature = { header = \"x\", algorithm = \"sha256\", content = \"{secret}{body}\"";
+        assert!(told(&format!("{hashed} }}"), "can write on behind its body"));
+        assert!(!told(&format!("{hashed}, body = \"json\" }}"), "can write on behind its body"));
+        assert!(told("\"twilio\"", "nothing separates some of the parts"));
+        assert!(told("\"telegram\"", "the signature covers nothing of the body"));
+        assert!(told("\"gitlab\"\nscheme = \"token\"", "has a better scheme: scheme = \"signing\""));
+    }
+}

@@ -66,3 +66,34 @@ fn a_topic_is_an_arn_of_six_parts() {
         assert!(topics(wrong).unwrap_err().contains("which is not a topic's"), "{wrong}");
     }
 }
+
+#[test]
+fn a_signed_header_can_vary_and_one_that_tells_nothing_apart_cannot() {
+    let generic = |varies: &str| {
+        let signature = "signature = { header = \"X-Signature\", content = \"{header:X-Nonce}.{body}\" }";
+        let text = format!("[endpoints.one]\nprovider = \"generic\"\n{signature}\nvaries = [{varies}]\n");
+        Endpoints::parse(&text).map(|_| ()).map_err(|problems| problems.to_string())
+    };
+    assert_eq!(generic("\"json:/attempt\", \"header:X-Nonce\""), Ok(()));
+    for wrong in ["header:X-Attempt", "query:attempt", "form:attempt"] {
+        let problem = format!("endpoints.toml:4: `varies` has {:?}", wrong.to_lowercase());
+        assert!(generic(&format!("{wrong:?}")).unwrap_err().starts_with(&problem), "{wrong}");
+    }
+}
+
+#[test]
+fn what_can_be_written_on_is_plain_sha_256_over_a_secret_and_a_last_body_of_any_form() {
+    let can_be_extended = |signature: &str| {
+        let text = format!("[endpoints.one]\nprovider = \"generic\"\nsignature = {{ header = \"x\", {signature} }}\n");
+        Endpoints::parse(&text).unwrap().get("one").unwrap().terms.scheme.can_be_extended()
+    };
+    assert!(can_be_extended("algorithm = \"sha256\", content = \"{secret}{url}{body}\""));
+    for safe in [
+        "algorithm = \"sha256\", content = \"{secret}{url}{body}\", body = \"json\"",
+        "algorithm = \"sha256\", content = \"{secret}{url}{body}\", body = \"json-or-form\"",
+        "algorithm = \"sha256\", content = \"{body}{secret}\"",
+        "content = \"{url}{body}\"",
+    ] {
+        assert!(!can_be_extended(safe), "{safe}");
+    }
+}

@@ -286,6 +286,7 @@ pub static PROVIDERS: &[Provider] = &[
             schedule: "the sender's own",
             ..RETRIES_UNKNOWN
         },
+        remarks: &["A body that is no JSON object or list is refused: for a sender with others see docs/providers.md."],
         ..PROVIDER
     },
     Provider {
@@ -310,6 +311,7 @@ pub static PROVIDERS: &[Provider] = &[
             "7 times: after 5 s, 5 min, 30 min, 2, 5, 10 and 10 h, each a fifth more or less",
         )
         .signed(Signed::Afresh),
+        remarks: &["A body that is no JSON object or list is refused: for a sender with others see docs/providers.md."],
         ..PROVIDER
     },
     Provider {
@@ -1097,6 +1099,9 @@ pub static PROVIDERS: &[Provider] = &[
             horizon_seconds: Some(6 * MINUTE),
             schedule: "3 times: after 30, 60 and 120 s",
         },
+        remarks: &[
+            "Two webhooks at one endpoint send the same action, and it is processed once: give each an endpoint of its own.",
+        ],
         ..PROVIDER
     },
     Provider {
