@@ -9,8 +9,8 @@
 //! | `events` | the types that are processed; others are acknowledged and counted. A list of events is processed if any of them is, and so is an event whose type cannot be told. Absent: all |
 //! | `headers` | further request headers that the handler is given |
 //! | `reply` | `{ status, content_type, body }`, what an accepted request is answered with |
-//! | `varies` | members of the JSON body that the sender changes when it tries again, beside those that the provider's row names: `["json:/attempt"]`. They do not tell events apart |
-//! | `event_id`, `event_type` | where they are, if not where the provider has them: `header:NAME`, `json:/pointer`, `form:FIELD`, `query:NAME`, or a list of these |
+//! | `varies` | members of the JSON body, and signed headers, that the sender changes when it tries again, beside those that the provider's row names: `["json:/attempt"]`. They do not tell events apart |
+//! | `event_id`, `event_type` | where they are, if not where the provider has them: `header:NAME`, `json:/pointer`, `form:FIELD`, `query:NAME`, or a list of these; `json:/events/*/id` is that of each element |
 //! | `replay_guard` | `true`: a body that was processed is not processed again under another unsigned id |
 //! | `tolerance_seconds`, `future_tolerance_seconds` | how old a signed timestamp may be, or how far ahead, if not what the provider names |
 //! | `public_url` | the whole address as the sender knows it, where it is signed and is not the one that requests come to |

@@ -4,6 +4,7 @@
 
 use wharf_webhook::endpoints::{Endpoint, Endpoints, SecretStore};
 use wharf_webhook::policy::{Deliver, OnInterrupted};
+use wharf_webhook::provider::IdRating;
 
 fn github(keys: &str) -> Result<Endpoint, String> {
     let text = format!("[endpoints.one]\nprovider = \"github\"\n{keys}\n");
@@ -95,5 +96,56 @@ fn what_can_be_written_on_is_plain_sha_256_over_a_secret_and_a_last_body_of_any_
         "content = \"{url}{body}\"",
     ] {
         assert!(!can_be_extended(safe), "{safe}");
+    }
+}
+
+#[test]
+fn an_endpoints_own_id_is_worth_what_the_signature_says_of_it() {
+    let rated = |provider: &str, keys: &str| {
+        let text = format!("[endpoints.one]\nprovider = {provider:?}\n{keys}\n");
+        let scheme = Endpoints::parse(&text).unwrap().get("one").unwrap().terms.scheme;
+        (scheme.event_id_rating, scheme.rating_reason)
+    };
+    let covered = "the endpoint names it, and the signature covers it";
+    let uncovered = "the endpoint names it, and the signature does not cover it";
+    let generic = |keys: &str| {
+        let signature = "{ header = \"x\", content = \"{url} {body}\", body = \"json\" }";
+        rated("generic", &format!("signature = {signature}\n{keys}"))
+    };
+    assert_eq!(generic(""), (IdRating::None, "the endpoint names none"));
+    assert_eq!(generic("event_id = \"json:/id\""), (IdRating::Event, covered));
+    assert_eq!(generic("event_id = \"json:/events/*/id\""), (IdRating::Events, covered));
+    assert_eq!(generic("event_id = [\"json:/events/*/id\", \"header:x-id\"]"), (IdRating::Hint, uncovered));
+    assert_eq!(generic("event_id = \"header:x-id\""), (IdRating::Hint, uncovered));
+    assert_eq!(generic("event_id = \"query:id\""), (IdRating::Event, covered));
+    // What is signed is the address that the file names, whatever the request's says.
+    let fixed = "event_id = \"query:id\"\npublic_url = \"https://front.example/x?id=1\"";
+    assert_eq!(generic(fixed), (IdRating::Hint, uncovered));
+    assert_eq!(rated("github", "event_id = \"query:id\""), (IdRating::Hint, uncovered));
+    // What stands behind its second question mark is not signed.
+    assert_eq!(rated("contentful", "event_id = \"query:id\""), (IdRating::Hint, uncovered));
+    assert_eq!(rated("contentful", "event_id = \"json:/sys/id\""), (IdRating::Event, covered));
+}
+
+#[test]
+fn a_generic_endpoint_says_by_which_methods_events_come_and_no_other_does() {
+    let methods = |provider: &str, methods: &str| {
+        let signature = if provider == "generic" { "signature = { header = \"x\" }\n" } else { "" };
+        let text = format!("[endpoints.one]\nprovider = {provider:?}\n{signature}methods = {methods}\n");
+        Endpoints::parse(&text)
+            .map(|endpoints| endpoints.get("one").unwrap().terms.methods.clone())
+            .map_err(|problems| problems.to_string())
+    };
+    assert_eq!(methods("generic", "[\"PUT\", \"DELETE\"]"), Ok(vec!["PUT", "DELETE"]));
+    for (provider, named, problem) in [
+        ("generic", "[]", "endpoints.toml:4: `methods` is empty, so that nothing would be let in"),
+        (
+            "generic",
+            "[\"PUT\", \"HEAD\"]",
+            "endpoints.toml:4: `methods` has \"HEAD\", and can have POST, PUT, PATCH, GET, DELETE",
+        ),
+        ("github", "[\"POST\"]", "endpoints.toml:3: `methods` has no meaning here: GitHub sends its events by POST"),
+    ] {
+        assert_eq!(methods(provider, named), Err(problem.to_owned()));
     }
 }
