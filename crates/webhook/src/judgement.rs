@@ -131,24 +131,23 @@ pub fn event_types(terms: &Terms, request: &Request<'_>) -> Vec<String> {
 
 /// Whether an element has no type in one of the lists where types are.
 fn has_untyped(sources: &[Source], request: &Request<'_>) -> bool {
-    let lists = |source: &Source| match source {
-        Source::Json(pointer) => list_of(pointer),
+    sources.iter().filter_map(list_in).any(|list| {
+        let in_list = sources.iter().filter(|source| list_in(source) == Some(list));
+        in_list.map(|source| request.lookup_all(source).len()).sum::<usize>() < request.count(list)
+    })
+}
+
+/// The pointer to the elements of the list that a source leads through last.
+fn list_in(source: &Source) -> Option<&'static str> {
+    match source {
+        Source::Json(pointer) => pointer.rfind("/*/").and_then(|at| pointer.get(..at + 2)),
         Source::Header(_)
         | Source::EncodedHeader(_)
         | Source::MembersBeside { .. }
         | Source::Form(_)
         | Source::FormJson(..)
         | Source::Query(_) => None,
-    };
-    sources.iter().filter_map(lists).any(|list| {
-        let in_list = sources.iter().filter(|source| lists(source) == Some(list));
-        in_list.map(|source| request.lookup_all(source).len()).sum::<usize>() < request.count(list)
-    })
-}
-
-/// The pointer to the elements of the list that a pointer leads through last.
-fn list_of(pointer: &str) -> Option<&str> {
-    pointer.rfind("/*/").and_then(|at| pointer.get(..at + 2))
+    }
 }
 
 /// What a request says about its event, whoever sent it. For what is not let in, and for conformance cases.
@@ -239,19 +238,20 @@ enum Ids {
 }
 
 fn ids_of_list(scheme: &Scheme, request: &Request<'_>) -> Ids {
-    let list = scheme.event_id.iter().find_map(|source| match source {
-        Source::Json(pointer) if request.lookup(source).is_some() => list_of(pointer).map(|list| (source, list)),
-        Source::Json(_)
-        | Source::Header(_)
-        | Source::EncodedHeader(_)
-        | Source::MembersBeside { .. }
-        | Source::Form(_)
-        | Source::FormJson(..)
-        | Source::Query(_) => None,
-    });
-    let Some((source, list)) = list else { return Ids::NoList };
-    let ids: Vec<String> = request.lookup_all(source).into_iter().map(Cow::into_owned).collect();
-    if ids.len() == request.count(list) { Ids::Of(ids) } else { Ids::Missing }
+    let found: Vec<&Source> = scheme.event_id.iter().filter(|source| request.lookup(source).is_some()).collect();
+    if found.first().and_then(|source| list_in(source)).is_none() {
+        return Ids::NoList;
+    }
+    let mut all = Vec::new();
+    for source in found {
+        let Some(list) = list_in(source) else { continue };
+        let ids = request.lookup_all(source);
+        if ids.len() != request.count(list) {
+            return Ids::Missing;
+        }
+        all.extend(ids.into_iter().map(Cow::into_owned));
+    }
+    Ids::Of(all)
 }
 
 impl Event {

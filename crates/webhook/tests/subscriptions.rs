@@ -73,3 +73,14 @@ fn a_type_that_a_sender_does_not_have_is_a_mistake() {
         "endpoints.toml:4: `events` has \"orders\", and the types of Amazon SNS are Notification, UnsubscribeConfirmation"
     );
 }
+
+#[test]
+fn types_are_found_under_the_other_names_of_a_family_of_headers() {
+    let of = |prefix: &str, events: &str| {
+        let (topic, hmac) = (format!("{prefix}shopify-topic"), format!("{prefix}shopify-hmac-sha256"));
+        processes("shopify", events, &[JSON, (&topic, "orders/create"), (&hmac, "x")], "{}")
+    };
+    for prefix in ["x-", ""] {
+        assert!(of(prefix, r#"["orders/create"]"#) && !of(prefix, r#"["orders/paid"]"#), "{prefix:?}");
+    }
+}
