@@ -152,7 +152,7 @@ fn whether_id_and_type_are_signed_is_said_of_each_request() {
         let outgoing =
             Outgoing { method: "POST".into(), url: "https://h.example/x".into(), headers, body: b"{}".to_vec() };
         let mut signed = sign(&contentful.terms, &secrets, outgoing, NOW).unwrap();
-        signed.headers.extend([topic.clone()]);
+        signed.headers.insert(&topic.0, topic.1.clone());
         let Outgoing { method, url, headers, body } = &signed;
         let request = Request { method, url, headers, body };
         let Verdict::Event(event) = judge(&contentful.terms, &secrets, None, &request, NOW.seconds()).unwrap() else {
@@ -202,4 +202,13 @@ fn only_where_a_stranger_can_have_something_signed_is_a_plain_token_no_event() {
     let twitter = endpoint("\"twitter\"");
     let refused = judged(&twitter, &signed(&twitter, "POST", &[], b"plain-token"));
     assert_eq!(refused.unwrap_err(), Refusal::CouldBeChallenge);
+}
+
+#[test]
+fn a_signature_that_is_there_twice_is_one() {
+    let standard = endpoint("\"standardwebhooks\"");
+    let mut outgoing = signed(&standard, "POST", &[("webhook-id", "m-1")], b"{}");
+    let once = outgoing.headers["webhook-signature"].to_str().unwrap().to_owned();
+    outgoing.headers.insert("webhook-signature", format!("{once} {once}").parse().unwrap());
+    assert!(judged(&standard, &outgoing).is_ok());
 }
