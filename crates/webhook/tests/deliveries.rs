@@ -7,6 +7,7 @@ use wharf_webhook::clock::UnixMillis;
 use wharf_webhook::delivery::{Arrival, Delivery, UnfitBody};
 use wharf_webhook::endpoints::{Endpoint, Endpoints};
 use wharf_webhook::judgement::{Event, Verdict, judge, methods};
+use wharf_webhook::message::{self, Carried};
 use wharf_webhook::refusal::Refusal;
 use wharf_webhook::request::Request;
 use wharf_webhook::secret::Secrets;
@@ -56,6 +57,15 @@ fn accepted(endpoint: &Endpoint, method: &str, content_type: &str, body: &[u8]) 
 }
 
 fn delivered(endpoint: &Endpoint, outgoing: &Outgoing, content_type: &str) -> Result<Delivery, UnfitBody> {
+    delivered_with(endpoint, outgoing, content_type, false)
+}
+
+fn delivered_with(
+    endpoint: &Endpoint,
+    outgoing: &Outgoing,
+    content_type: &str,
+    replay_guard: bool,
+) -> Result<Delivery, UnfitBody> {
     let event = judged(endpoint, outgoing).unwrap();
     let arrival = Arrival {
         endpoint: "x".to_owned(),
@@ -63,10 +73,10 @@ fn delivered(endpoint: &Endpoint, outgoing: &Outgoing, content_type: &str) -> Re
         arrival_id: "a-1".to_owned(),
         received_at: NOW,
         method: outgoing.method.clone(),
-        query: None,
+        query: endpoint.terms.carried_query(&outgoing.url),
         content_type: Some(content_type.to_owned()),
         headers: Vec::new(),
-        replay_guard: false,
+        replay_guard,
     };
     Delivery::accept(&event, arrival, outgoing.body.clone())
 }
@@ -208,7 +218,39 @@ fn only_where_a_stranger_can_have_something_signed_is_a_plain_token_no_event() {
 fn a_signature_that_is_there_twice_is_one() {
     let standard = endpoint("\"standardwebhooks\"");
     let mut outgoing = signed(&standard, "POST", &[("webhook-id", "m-1")], b"{}");
-    let once = outgoing.headers["webhook-signature"].to_str().unwrap().to_owned();
+    let once = outgoing.headers.get("webhook-signature").unwrap().to_str().unwrap().to_owned();
     outgoing.headers.insert("webhook-signature", format!("{once} {once}").parse().unwrap());
     assert!(judged(&standard, &outgoing).is_ok());
+}
+
+#[test]
+fn what_came_beside_the_body_is_there_and_its_signature_is_not() {
+    let callback = generic("methods = [\"GET\"]");
+    let mut outgoing = signed(&callback, "GET", &[], b"");
+    outgoing.url.push_str("?Sid=1&Status=a%20b");
+    let delivery = delivered(&callback, &outgoing, JSON).unwrap();
+    assert_eq!((delivery.method(), delivery.query()), ("GET", Some("Sid=1&Status=a%20b")));
+    let Ok(Carried::Whole(read)) = message::decode(&message::encode(&delivery).unwrap()) else {
+        panic!("it is a delivery");
+    };
+    assert_eq!((read.envelope().method(), read.envelope().query()), ("GET", Some("Sid=1&Status=a%20b")));
+}
+
+#[test]
+fn a_guard_is_claimed_where_the_endpoint_has_one_and_it_is_not_the_body_itself() {
+    let fields = endpoint(
+        "\"generic\"\nevent_id = \"json:/id\"\nsignature = { json = \"/signature\", content = \"{json:/order}\" }",
+    );
+    let github = endpoint("\"github\"");
+    let claimed = |endpoint: &Endpoint, replay_guard: bool| {
+        let outgoing = signed(endpoint, "POST", &[("x-github-delivery", "d-1")], br#"{"order":"o-1","id":"e-1"}"#);
+        let delivery = delivered_with(endpoint, &outgoing, JSON, replay_guard).unwrap();
+        let envelope = delivery.envelope();
+        assert_eq!(envelope.guard_digest() == envelope.body_digest(), endpoint.terms.provider.name == "github");
+        envelope.arriving("message").guard
+    };
+    assert_eq!(claimed(&fields, false), None);
+    assert!(claimed(&fields, true).is_some());
+    // The record has the body's digest already.
+    assert_eq!(claimed(&github, true), None);
 }

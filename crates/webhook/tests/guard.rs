@@ -104,7 +104,7 @@ fn a_list_of_signed_elements_has_each_once_and_no_order() {
     let (one, two) = (item("p-1"), item("p-2"));
     let both = of(&[one.clone(), two.clone()]).unwrap();
     assert_eq!(of(&[two.clone(), one.clone()]).unwrap(), both);
-    assert_ne!(of(&[one.clone()]).unwrap().0, both.0);
+    assert_ne!(of(std::slice::from_ref(&one)).unwrap().0, both.0);
     let what = "element of list /notificationItems in the body".to_owned();
     assert_eq!(of(&[one.clone(), two, one]).unwrap_err(), Refusal::Repeated { what });
 }
