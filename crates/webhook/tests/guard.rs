@@ -121,3 +121,50 @@ fn an_endpoint_s_own_id_in_a_list_is_that_of_each_element() {
     assert_ne!(key(r#"{"events":[{"id":"a"},{"id":"b"}]}"#), first);
     assert_eq!(key(r#"{ "events": [{ "id": "a" }] }"#), first);
 }
+
+#[test]
+fn what_is_signed_and_does_not_vary_tells_events_apart() {
+    let key = |signature: &str, nonce: &str, body: &str| {
+        let endpoint = endpoint(&format!("provider = \"generic\"\n{signature}"));
+        let outgoing = signed(&endpoint, "secret", &[("x-nonce", nonce)], body);
+        judged(&endpoint, "secret", &outgoing).unwrap().key("a-1")
+    };
+    let nonce = "signature = { header = \"X-Signature\", content = \"{header:X-Nonce}.{body}\" }";
+    assert_eq!(key(nonce, "1", "{}"), key(nonce, "1", "{}"));
+    assert_ne!(key(nonce, "1", "{}"), key(nonce, "2", "{}"));
+    let varying = format!("{nonce}\nvaries = [\"header:X-Nonce\"]");
+    assert_eq!(key(&varying, "1", "{}"), key(&varying, "2", "{}"));
+
+    let members = "signature = { header = \"X-Signature\", content = \"{json:/order}|{json:/attempt}\" }";
+    let of = |keys: &str, order: u8, attempt: u8| {
+        key(&format!("{members}{keys}"), "1", &format!(r#"{{"order":{order},"attempt":{attempt}}}"#))
+    };
+    assert_ne!(of("", 1, 0), of("", 1, 1));
+    let varying = "\nvaries = [\"json:/attempt\"]";
+    assert_eq!(of(varying, 1, 0), of(varying, 1, 1));
+    assert_ne!(of(varying, 1, 0), of(varying, 2, 0));
+
+    // What says nothing beside the body is no part of it: the digest is the body's own.
+    let stamped =
+        "signature = { header = \"X-Signature\", content = \"v1:{ts}.{body}\", timestamp = \"header:X-Time\" }";
+    assert_eq!(key(stamped, "1", "{}").as_str(), Digest::of(b"{}").to_string());
+}
+
+#[test]
+fn without_an_id_what_comes_again_with_the_very_signature_is_the_same() {
+    let hubspot = endpoint("provider = \"hubspot\"");
+    let key = |body: &str| judged(&hubspot, "s", &signed(&hubspot, "s", &[], body)).unwrap().key("a-1");
+    assert_eq!(key(r#"[{"attemptNumber":0}]"#), key(r#"[{"attemptNumber":0}]"#));
+    assert_ne!(key(r#"[{"attemptNumber":0}]"#), key(r#"[{"attemptNumber":1}]"#));
+}
+
+#[test]
+fn a_header_that_must_have_one_value_is_required() {
+    let versioned =
+        endpoint("provider = \"generic\"\nsignature = { header = \"X-Signature\", require = { X-Version = \"1\" } }");
+    let outgoing = signed(&versioned, "secret", &[], "{}");
+    assert!(judged(&versioned, "secret", &outgoing).is_ok());
+    let mut other = outgoing;
+    other.headers.insert("x-version", HeaderValue::from_static("2"));
+    assert!(matches!(judged(&versioned, "secret", &other), Err(Refusal::UnknownVersion { .. })));
+}

@@ -249,4 +249,28 @@ mod tests {
             assert_eq!(region_of_topic(arn), None, "{arn:?}");
         }
     }
+
+    #[test]
+    fn the_certificate_is_of_the_topics_own_region() {
+        let sns = crate::provider::find("sns").unwrap();
+        let topic = "arn:aws:sns:eu-west-1:123456789012:orders";
+        let address = |topics: Option<Vec<String>>, region: &str| {
+            let mut terms = Terms::new(sns, *sns.scheme(None).unwrap());
+            terms.settings.topics = topics;
+            let url = format!("https://sns.{region}.amazonaws.com/SimpleNotificationService-a.pem");
+            let body = serde_json::json!({
+                "Type": "Notification", "MessageId": "m", "TopicArn": topic, "Message": "", "Timestamp": "2026-11-27T12:00:00.000Z",
+                "SignatureVersion": "1", "Signature": "AA==", "SigningCertURL": url,
+            });
+            let (headers, body) = (http::HeaderMap::new(), body.to_string());
+            let request = Request { method: "POST", url: "", headers: &headers, body: body.as_bytes() };
+            (key_address(&terms, &request), url)
+        };
+        let (found, url) = address(Some(vec![topic.to_owned()]), "eu-west-1");
+        assert_eq!(found, Ok(KeyAddress::Certificate { url }));
+        let (found, url) = address(Some(vec![topic.to_owned()]), "us-east-1");
+        assert_eq!(found, Err(Refusal::KeyElsewhere { address: Quoted::new(&url) }));
+        let (found, url) = address(None, "us-east-1");
+        assert_eq!(found, Ok(KeyAddress::Certificate { url }));
+    }
 }
