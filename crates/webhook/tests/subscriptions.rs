@@ -13,7 +13,8 @@ const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded")
 /// Whether an endpoint that processes `events` only processes this request.
 fn processes(provider: &str, events: &str, pairs: &[(&str, &str)], body: &str) -> bool {
     let text = format!("[endpoints.x]\nprovider = {provider:?}\nevents = {events}\n");
-    let settings = if provider == "meta" { "verify_token = \"v\"\n" } else { "" };
+    let scheme = if provider == "gitlab" { "scheme = \"token\"\n" } else { "" };
+    let settings = if provider == "meta" { "verify_token = \"v\"\n" } else { scheme };
     let endpoints = Endpoints::parse(&format!("{text}{settings}")).unwrap();
     let endpoint = endpoints.get("x").unwrap();
     let headers: HeaderMap = pairs
@@ -82,5 +83,43 @@ fn types_are_found_under_the_other_names_of_a_family_of_headers() {
     };
     for prefix in ["x-", ""] {
         assert!(of(prefix, r#"["orders/create"]"#) && !of(prefix, r#"["orders/paid"]"#), "{prefix:?}");
+    }
+}
+
+#[test]
+fn what_more_is_said_of_a_type_is_matched_too() {
+    for (provider, pairs, body, said) in [
+        (
+            "shopify",
+            &[("x-shopify-topic", "products"), ("x-shopify-action", "create")][..],
+            "{}",
+            &["products", "create"][..],
+        ),
+        (
+            "gitlab",
+            &[("x-gitlab-event", "System Hook")],
+            r#"{"object_kind":"push","event_name":"project_create"}"#,
+            &["System Hook", "push", "project_create"],
+        ),
+        ("linear", &[("linear-event", "Issue")], r#"{"type":"Issue","action":"create"}"#, &["Issue", "create"]),
+        ("sentry", &[("sentry-hook-resource", "issue")], r#"{"action":"resolved"}"#, &["issue", "resolved"]),
+        (
+            "twitter",
+            &[],
+            r#"{"for_user_id":"1","follow_events":[{"type":"follow"},{"type":"unfollow"}]}"#,
+            &["follow_events", "follow", "unfollow"],
+        ),
+        ("twitter", &[], r#"{"block_events":[{"type":"block"}],"mute_events":[{"type":"mute"}]}"#, &["block", "mute"]),
+        (
+            "plaid",
+            &[],
+            r#"{"webhook_type":"TRANSACTIONS","webhook_code":"SYNC_UPDATES_AVAILABLE"}"#,
+            &["TRANSACTIONS", "SYNC_UPDATES_AVAILABLE"],
+        ),
+    ] {
+        for word in said {
+            assert!(processes(provider, &format!("[{word:?}]"), pairs, body), "{provider} {word}");
+        }
+        assert!(!processes(provider, "[\"another\"]", pairs, body), "{provider}");
     }
 }
