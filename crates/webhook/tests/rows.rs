@@ -1,13 +1,11 @@
 //! What rows of the table say that most do not, as the senders' documents have it (docs/providers.md).
 
-#![expect(clippy::unwrap_used, reason = "what cannot be read is a failure")]
-
 use std::collections::BTreeMap;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use wharf_webhook::clock::UnixSeconds;
 use wharf_webhook::judgement::judge;
-use wharf_webhook::provider::{BodyForm, PROVIDERS, find};
+use wharf_webhook::provider::{BodyForm, PROVIDERS, Scheme, Source, find};
 use wharf_webhook::refusal::Refusal;
 use wharf_webhook::request::Request;
 use wharf_webhook::secret::Secrets;
@@ -94,4 +92,49 @@ fn no_question_is_every_request() {
             assert!(!handshake.when.is_empty() || handshake.method == "HEAD", "{} {}", provider.name, handshake.method);
         }
     }
+}
+
+/// What each provider's first scheme names, in the words of `endpoints.toml`.
+fn named(sources: fn(&Scheme) -> &'static [Source]) -> BTreeMap<&'static str, Vec<String>> {
+    let first = PROVIDERS.iter().filter_map(|row| Some((row.name, sources(row.scheme(None)?))));
+    first
+        .filter(|(_, sources)| !sources.is_empty())
+        .map(|(name, sources)| (name, sources.iter().map(ToString::to_string).collect()))
+        .collect()
+}
+
+#[test]
+fn these_change_between_attempts() {
+    let expected = BTreeMap::from([
+        ("linear", vec!["json:/webhookTimestamp"]),
+        ("hubspot", vec!["json:/*/attemptNumber"]),
+        ("okta", vec!["json:/eventId", "json:/eventTime"]),
+        (
+            "intercom",
+            vec!["json:/delivery_attempts", "json:/delivery_status", "json:/delivered_at", "json:/first_sent_at"],
+        ),
+        ("coinbase_commerce", vec!["json:/attempt_number", "json:/scheduled_for"]),
+        ("line", vec!["json:/events/*/deliveryContext/isRedelivery"]),
+        ("docusign", vec!["json:/retryCount"]),
+        ("msgraph", vec!["json:/validationTokens"]),
+        ("mailgun", vec!["json:/signature"]),
+        ("contentful", vec!["header:x-contentful-webhook-request-attempt"]),
+        ("monday", vec!["json:/event/isRetry"]),
+    ]);
+    let found = named(|scheme| scheme.varies);
+    assert_eq!(
+        found,
+        expected.into_iter().map(|(name, all)| (name, all.iter().map(ToString::to_string).collect())).collect()
+    );
+}
+
+#[test]
+fn these_tell_events_apart_beside_what_is_signed() {
+    let expected = BTreeMap::from([
+        ("sentry", vec!["header:sentry-hook-resource".to_owned()]),
+        ("woocommerce", vec!["header:x-wc-webhook-topic".to_owned()]),
+        ("cloudevents", vec!["header:ce-source".to_owned()]),
+        ("contentful", vec!["header:x-contentful-topic".to_owned()]),
+    ]);
+    assert_eq!(named(|scheme| scheme.beside), expected);
 }
