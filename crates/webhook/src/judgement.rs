@@ -129,12 +129,12 @@ pub fn event_types(terms: &Terms, request: &Request<'_>) -> Vec<String> {
     types
 }
 
-/// Whether an element has no type in one of the lists where types are.
+/// Whether an element has no type, where the types stand in a list.
 fn has_untyped(sources: &[Source], request: &Request<'_>) -> bool {
-    sources.iter().filter_map(list_in).any(|list| {
-        let in_list = sources.iter().filter(|source| list_in(source) == Some(list));
-        in_list.map(|source| request.lookup_all(source).len()).sum::<usize>() < request.count(list)
-    })
+    let count = |source: &Source| request.lookup_all(source).len();
+    let Some(list) = sources.iter().find(|source| count(source) > 0).and_then(list_in) else { return false };
+    let of_list = sources.iter().filter(|source| list_in(source) == Some(list));
+    of_list.map(count).sum::<usize>() < request.count(list)
 }
 
 /// The pointer to the elements of the list that a source leads through last.

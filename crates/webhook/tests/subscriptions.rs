@@ -51,6 +51,10 @@ fn a_list_with_an_element_whose_type_cannot_be_told_is_processed() {
     let msgraph = |body: &str| processes("msgraph", r#"["created"]"#, &[JSON], body);
     assert!(!msgraph(r#"{"value":[{"changeType":"updated"},{"lifecycleEvent":"missed"}]}"#));
     assert!(msgraph(r#"{"value":[{"changeType":"updated"},{"subscriptionId":"s"}]}"#));
+    assert!(msgraph(r#"{"value":[{"subscriptionId":"s"},{"changeType":"updated"}]}"#));
+    // A list that is an event's data is none of events.
+    let data = |events: &str| processes("cloudevents", events, &[JSON, ("ce-type", "order.paid")], r#"[{"n":1}]"#);
+    assert!(data(r#"["order.paid"]"#) && !data(r#"["order.sent"]"#));
 }
 
 #[test]
