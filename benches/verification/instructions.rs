@@ -69,7 +69,7 @@ fn gate() -> ExitCode {
     }
     if exceeded > 0 {
         eprintln!(
-            "error: {exceeded} limits are exceeded; if that is wanted, change them in benches/instructions.rs, and say why"
+            "error: {exceeded} limits are exceeded; if that is wanted, change them in benches/verification/instructions.rs, and say why"
         );
         return ExitCode::FAILURE;
     }
