@@ -118,6 +118,15 @@ fn an_endpoints_own_id_is_worth_what_the_signature_says_of_it() {
     assert_eq!(generic("event_id = [\"json:/events/*/id\", \"header:x-id\"]"), (IdRating::Hint, uncovered));
     assert_eq!(generic("event_id = \"header:x-id\""), (IdRating::Hint, uncovered));
     assert_eq!(generic("event_id = \"query:id\""), (IdRating::Event, covered));
+    // Of a body of which members are signed, these and no others are: not those that SNS signs.
+    let members = |id: &str| {
+        let signature = "{ json = \"/signature\", content = \"{json:/order}\" }";
+        rated("generic", &format!("signature = {signature}\nevent_id = \"json:{id}\""))
+    };
+    assert_eq!(members("/order"), (IdRating::Event, covered));
+    for other in ["/MessageId", "/TopicArn", "/id"] {
+        assert_eq!(members(other), (IdRating::Hint, uncovered), "{other}");
+    }
     // What is signed is the address that the file names, whatever the request's says.
     let fixed = "event_id = \"query:id\"\npublic_url = \"https://front.example/x?id=1\"";
     assert_eq!(generic(fixed), (IdRating::Hint, uncovered));

@@ -52,6 +52,9 @@ fn a_list_with_an_element_whose_type_cannot_be_told_is_processed() {
     assert!(!msgraph(r#"{"value":[{"changeType":"updated"},{"lifecycleEvent":"missed"}]}"#));
     assert!(msgraph(r#"{"value":[{"changeType":"updated"},{"subscriptionId":"s"}]}"#));
     assert!(msgraph(r#"{"value":[{"subscriptionId":"s"},{"changeType":"updated"}]}"#));
+    // A batch has its types in the list, and no header with one.
+    let batch = |body: &str| processes("cloudevents", r#"["order.paid"]"#, &[JSON], body);
+    assert!(!batch(r#"[{"type":"order.sent"}]"#) && batch(r#"[{"type":"order.sent"},{"n":1}]"#));
     // A list that is an event's data is none of events.
     let data = |events: &str| processes("cloudevents", events, &[JSON, ("ce-type", "order.paid")], r#"[{"n":1}]"#);
     assert!(data(r#"["order.paid"]"#) && !data(r#"["order.sent"]"#));
