@@ -132,22 +132,9 @@ pub fn event_types(terms: &Terms, request: &Request<'_>) -> Vec<String> {
 /// Whether an element has no type, where the types stand in a list.
 fn has_untyped(sources: &[Source], request: &Request<'_>) -> bool {
     let count = |source: &Source| request.lookup_all(source).len();
-    let Some(list) = sources.iter().find(|source| count(source) > 0).and_then(list_in) else { return false };
-    let of_list = sources.iter().filter(|source| list_in(source) == Some(list));
+    let Some(list) = sources.iter().find(|source| count(source) > 0).and_then(Source::list) else { return false };
+    let of_list = sources.iter().filter(|source| source.list() == Some(list));
     of_list.map(count).sum::<usize>() < request.count(list)
-}
-
-/// The pointer to the elements of the list that a source leads through last.
-fn list_in(source: &Source) -> Option<&'static str> {
-    match source {
-        Source::Json(pointer) => pointer.rfind("/*/").and_then(|at| pointer.get(..at + 2)),
-        Source::Header(_)
-        | Source::EncodedHeader(_)
-        | Source::MembersBeside { .. }
-        | Source::Form(_)
-        | Source::FormJson(..)
-        | Source::Query(_) => None,
-    }
 }
 
 /// What a request says about its event, whoever sent it. For what is not let in, and for conformance cases.
@@ -239,12 +226,12 @@ enum Ids {
 
 fn ids_of_list(scheme: &Scheme, request: &Request<'_>) -> Ids {
     let found: Vec<&Source> = scheme.event_id.iter().filter(|source| request.lookup(source).is_some()).collect();
-    if found.first().and_then(|source| list_in(source)).is_none() {
+    if found.first().and_then(|source| source.list()).is_none() {
         return Ids::NoList;
     }
     let mut all = Vec::new();
     for source in found {
-        let Some(list) = list_in(source) else { continue };
+        let Some(list) = source.list() else { continue };
         let ids = request.lookup_all(source);
         if ids.len() != request.count(list) {
             return Ids::Missing;

@@ -763,6 +763,27 @@ impl fmt::Display for SecretForm {
     }
 }
 
+impl Source {
+    /// The pointer into the JSON body, where it is one.
+    pub fn pointer(&self) -> Option<Text> {
+        match self {
+            Source::Json(pointer) => Some(pointer),
+            Source::Header(_)
+            | Source::EncodedHeader(_)
+            | Source::MembersBeside { .. }
+            | Source::Form(_)
+            | Source::FormJson(..)
+            | Source::Query(_) => None,
+        }
+    }
+
+    /// The pointer to the elements of the list that it leads through last: `/events/*` of `/events/*/id`.
+    pub fn list(&self) -> Option<Text> {
+        let pointer = self.pointer()?;
+        pointer.rfind("/*/").and_then(|at| pointer.get(..at + 2))
+    }
+}
+
 impl fmt::Display for Source {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

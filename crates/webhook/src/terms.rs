@@ -59,10 +59,9 @@ impl Terms {
     #[must_use]
     pub fn with_event_id(mut self, event_id: Vec<Source>) -> Terms {
         let is_covered = |source| self.covers(source) == Covered::Yes;
-        let is_in_list = |source: &Source| matches!(source, Source::Json(pointer) if pointer.contains("/*/"));
         let (rating, reason) = if event_id.is_empty() {
             (IdRating::None, "the endpoint names none")
-        } else if event_id.iter().all(is_covered) && event_id.iter().any(is_in_list) {
+        } else if event_id.iter().all(is_covered) && event_id.iter().any(|source| source.list().is_some()) {
             (IdRating::Events, "the endpoint names it, and the signature covers it")
         } else if event_id.iter().all(is_covered) {
             (IdRating::Event, "the endpoint names it, and the signature covers it")

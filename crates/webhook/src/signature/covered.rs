@@ -145,15 +145,6 @@ fn constant_body_digest(scheme: &Scheme, request: &Request<'_>, body: Digest) ->
 
 /// The body without the members that vary.
 pub(super) fn constant_body<'a>(scheme: &Scheme, request: &Request<'a>) -> Vec<&'a [u8]> {
-    let mut pointers = scheme.varies.iter().filter_map(|source| match source {
-        Source::Json(pointer) => Some(*pointer),
-        Source::Header(_)
-        | Source::EncodedHeader(_)
-        | Source::MembersBeside { .. }
-        | Source::Form(_)
-        | Source::FormJson(..)
-        | Source::Query(_) => None,
-    });
-    let Some(first) = pointers.next() else { return vec![request.body] };
-    json::without(request.body, &std::iter::once(first).chain(pointers).collect::<Vec<_>>())
+    let pointers: Vec<&str> = scheme.varies.iter().filter_map(Source::pointer).collect();
+    if pointers.is_empty() { vec![request.body] } else { json::without(request.body, &pointers) }
 }
