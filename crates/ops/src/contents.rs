@@ -135,9 +135,9 @@ impl Contents {
 }
 
 fn shown_query(query: &str) -> String {
-    let shown = |field: &str| match field.split_once('=') {
-        Some((name, value)) => format!("{name}={}", obfuscated(name, value)),
-        None => field.to_owned(),
+    let shown = |field: &str| match (field.split_once('='), form_urlencoded::parse(field.as_bytes()).next()) {
+        (Some((written, value)), Some((name, _))) => format!("{written}={}", obfuscated(&name, value)),
+        (_, _) => field.to_owned(),
     };
     query.split('&').map(shown).collect::<Vec<_>>().join("&")
 }
@@ -184,6 +184,13 @@ mod tests {
     fn endpoint(text: &str) -> Endpoint {
         let text = format!("[endpoints.one]\n{text}");
         wharf_webhook::endpoints::Endpoints::parse(&text).unwrap().get("one").unwrap().clone()
+    }
+
+    #[test]
+    fn what_may_be_secret_in_a_query_is_hidden_however_its_name_is_written() {
+        assert_eq!(shown_query("tenant=7&flag&a=b%20c"), "tenant=7&flag&a=b%20c");
+        assert_eq!(shown_query("token=sesame"), "token=(hidden: 6 characters)");
+        assert_eq!(shown_query("to%6Ben=sesame&x=1"), "to%6Ben=(hidden: 6 characters)&x=1");
     }
 
     #[test]
